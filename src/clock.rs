@@ -39,3 +39,13 @@ impl Clock {
         self.offset_ms.fetch_add(by_ms, Ordering::Relaxed);
     }
 }
+
+/// A point of monotonic time; tests pause and move it with tokio's test clock.
+pub type Instant = tokio::time::Instant;
+
+/// Now, for measuring how long something takes.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn monotonic() -> Instant {
+    Instant::now()
+}

@@ -1,1 +1,29 @@
+//! Sovereign, a self-hosted messaging server for RFC 9420 groups that sees no plaintext and holds no group secret.
+//!
+//! Read ARCHITECTURE.md for the map and the invariants. Layers, from the top; imports point down only:
+//! command · transport · session · requests · server, caller, groups, duties, wire · store, hub, mls, auth ·
+//! codec, identity, refusal, limits, config, telemetry · ids, clock, entropy.
 
+pub mod auth;
+pub mod caller;
+pub mod clock;
+pub mod codec;
+pub mod command;
+pub mod config;
+pub mod duties;
+pub mod entropy;
+pub mod groups;
+pub mod hub;
+pub mod identity;
+pub mod ids;
+pub mod limits;
+pub mod mls;
+mod private_file;
+pub mod refusal;
+pub mod requests;
+pub mod server;
+pub mod session;
+pub mod store;
+pub mod telemetry;
+pub mod transport;
+pub mod wire;

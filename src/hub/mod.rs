@@ -1,0 +1,225 @@
+//! Who is live, and who has to be woken. Knows no disk: losing everything here loses nothing.
+
+mod inbox;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use sovereign_proto::v1::push;
+
+pub use self::inbox::{Inbox, Mail};
+use crate::{
+    ids::{AccountId, DeviceId, GroupId, LogId},
+    refusal::CloseCode,
+};
+
+/// The live devices and the groups they read. Cheap to clone; clones are the same hub.
+#[derive(Clone, Default)]
+pub struct Hub {
+    live: Arc<Mutex<Live>>,
+    next_connection: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Live {
+    devices: HashMap<DeviceId, Registered>,
+    /// The live readers of a group's log. A group without any has no entry.
+    groups: HashMap<GroupId, Vec<Reader>>,
+}
+
+struct Registered {
+    connection: u64,
+    account: AccountId,
+    inbox: Arc<Inbox>,
+    groups: Vec<GroupId>,
+}
+
+struct Reader {
+    device: DeviceId,
+    inbox: Arc<Inbox>,
+}
+
+/// A device's place in the hub; dropping it takes the device out, unless a newer connection has superseded it.
+pub struct Registration {
+    hub: Hub,
+    device: DeviceId,
+    connection: u64,
+}
+
+impl Hub {
+    /// Makes `device` live. An earlier connection of the same device is closed with 4009.
+    #[must_use]
+    pub fn register(&self, device: DeviceId, account: AccountId, inbox: Arc<Inbox>) -> Registration {
+        let connection = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        let mut live = self.lock();
+        if let Some(old) = live.take_out(device) {
+            old.inbox.close(CloseCode::Superseded);
+        }
+        live.devices.insert(device, Registered { connection, account, inbox, groups: Vec::new() });
+        Registration { hub: self.clone(), device, connection }
+    }
+
+    /// From now on `device`, if it is live, is woken for these groups.
+    pub fn subscribe(&self, device: DeviceId, groups: impl IntoIterator<Item = GroupId>) {
+        let mut live = self.lock();
+        let Live { devices, groups: readers } = &mut *live;
+        let Some(registered) = devices.get_mut(&device) else { return };
+        for group in groups {
+            let readers = readers.entry(group).or_default();
+            if readers.iter().all(|reader| reader.device != device) {
+                readers.push(Reader { device, inbox: Arc::clone(&registered.inbox) });
+                registered.groups.push(group);
+            }
+        }
+    }
+
+    /// `device` reads this group no longer.
+    pub fn unsubscribe(&self, device: DeviceId, group: GroupId) {
+        let mut live = self.lock();
+        live.remove_reader(device, group);
+        if let Some(registered) = live.devices.get_mut(&device) {
+            registered.groups.retain(|known| *known != group);
+        }
+    }
+
+    /// Tells the live readers of a log that it has grown.
+    pub fn wake(&self, log: LogId) {
+        let live = self.lock();
+        match log {
+            LogId::Group(group) => live.groups.get(&group).into_iter().flatten().for_each(|reader| reader.inbox.wake(log)),
+            LogId::Device(device) => {
+                if let Some(registered) = live.devices.get(&device) {
+                    registered.inbox.wake(log);
+                }
+            }
+        }
+    }
+
+    /// Leaves a push for `device`, if it is live.
+    pub fn push(&self, device: DeviceId, body: push::Body) {
+        if let Some(registered) = self.lock().devices.get(&device) {
+            registered.inbox.push(body);
+        }
+    }
+
+    /// Closes the connection of `device`, if it is live.
+    pub fn close(&self, device: DeviceId, code: CloseCode) {
+        if let Some(registered) = self.lock().devices.get(&device) {
+            registered.inbox.close(code);
+        }
+    }
+
+    /// Closes every connection of `account`.
+    pub fn close_account(&self, account: AccountId, code: CloseCode) {
+        self.close_where(|_, registered| registered.account == account, code);
+    }
+
+    /// Closes every connection of `account` but that of `device`.
+    pub fn close_account_but(&self, account: AccountId, device: DeviceId, code: CloseCode) {
+        self.close_where(|known, registered| registered.account == account && *known != device, code);
+    }
+
+    /// Closes the connections of all devices.
+    pub fn close_all(&self, code: CloseCode) {
+        self.close_where(|_, _| true, code);
+    }
+
+    fn close_where(&self, concerned: impl Fn(&DeviceId, &Registered) -> bool, code: CloseCode) {
+        let live = self.lock();
+        let concerned = live.devices.iter().filter(|(device, registered)| concerned(device, registered));
+        concerned.for_each(|(_, registered)| registered.inbox.close(code));
+    }
+
+    /// The live readers of a group, in the order they came.
+    #[must_use]
+    pub fn readers(&self, group: GroupId) -> Vec<DeviceId> {
+        self.lock().groups.get(&group).map(|readers| readers.iter().map(|reader| reader.device).collect()).unwrap_or_default()
+    }
+
+    /// How many devices are live.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().devices.len()
+    }
+
+    /// Whether nobody is live.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Nothing in here is left half-changed by a panic: every change is one insertion or removal.
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    fn take_out(&mut self, device: DeviceId) -> Option<Registered> {
+        let registered = self.devices.remove(&device)?;
+        for group in &registered.groups {
+            self.remove_reader(device, *group);
+        }
+        Some(registered)
+    }
+
+    fn remove_reader(&mut self, device: DeviceId, group: GroupId) {
+        if let Some(readers) = self.groups.get_mut(&group) {
+            readers.retain(|reader| reader.device != device);
+            if readers.is_empty() {
+                self.groups.remove(&group);
+            }
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut live = self.hub.lock();
+        if live.devices.get(&self.device).is_some_and(|registered| registered.connection == self.connection) {
+            live.take_out(self.device);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEVICE: DeviceId = DeviceId([1; 16]);
+    const ACCOUNT: AccountId = AccountId([2; 16]);
+    const GROUP: GroupId = GroupId([3; 32]);
+
+    #[test]
+    fn the_newest_connection_wins_and_the_old_cannot_unregister_it() {
+        let hub = Hub::default();
+        let (old, new) = (Arc::new(Inbox::default()), Arc::new(Inbox::default()));
+        let first = hub.register(DEVICE, ACCOUNT, Arc::clone(&old));
+        let _second = hub.register(DEVICE, ACCOUNT, Arc::clone(&new));
+        assert_eq!(old.take().close, Some(CloseCode::Superseded));
+        drop(first);
+        hub.subscribe(DEVICE, [GROUP]);
+        hub.wake(LogId::Group(GROUP));
+        assert_eq!(new.take().woken, [LogId::Group(GROUP)]);
+    }
+
+    #[test]
+    fn who_left_is_not_woken() {
+        let hub = Hub::default();
+        let inbox = Arc::new(Inbox::default());
+        let registration = hub.register(DEVICE, ACCOUNT, Arc::clone(&inbox));
+        hub.subscribe(DEVICE, [GROUP, GROUP]);
+        assert_eq!(hub.readers(GROUP), [DEVICE]);
+        hub.unsubscribe(DEVICE, GROUP);
+        hub.wake(LogId::Group(GROUP));
+        assert!(inbox.take().woken.is_empty());
+        hub.subscribe(DEVICE, [GROUP]);
+        drop(registration);
+        assert!(hub.readers(GROUP).is_empty() && hub.is_empty());
+    }
+}

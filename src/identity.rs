@@ -1,0 +1,31 @@
+//! How far a connection has proven who it is.
+
+use crate::ids::{AccountId, DeviceId};
+
+/// How far a connection has proven who it is.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// Nothing proven yet.
+    Guest,
+    /// A device whose account vouches for it.
+    Active(Device),
+    /// Knows the password; listed in no manifest.
+    Pending(Device),
+    /// On the control socket, which only the operator's user can open.
+    Operator,
+}
+
+/// An authenticated device.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Whose device it is.
+    pub account: AccountId,
+    /// Which one.
+    pub device: DeviceId,
+    /// Its Ed25519 public key.
+    pub key: [u8; 32],
+    /// This connection was authenticated by that key, not by a token or ticket.
+    pub by_key: bool,
+    /// From this connection's `Hello`: what proofs in requests sign.
+    pub challenge: [u8; 32],
+}

@@ -1,0 +1,115 @@
+//! Every bound of the server, in one place. What clients must know is announced in `Hello`.
+//!
+//! Bytes unless the name says otherwise. What an operator may change comes from the configuration; the rest is law.
+
+use std::time::Duration;
+
+use sovereign_proto::v1;
+
+/// The largest frame before authentication.
+pub const FRAME_BEFORE_AUTHENTICATION: usize = 16 * 1024;
+/// Requests of one connection that are being handled at once; beyond it the connection is not read.
+pub const REQUESTS_IN_FLIGHT: usize = 64;
+/// Bytes of requests of one connection that are being handled at once.
+pub const BYTES_IN_FLIGHT: usize = 2 * 1024 * 1024;
+/// Bytes of entries sent to a connection and not acknowledged; one entry may always be outstanding.
+pub const ENTRIES_CREDIT: usize = 1024 * 1024;
+/// Bytes fed to a socket and not yet taken by it; beyond it nothing but answers is fed.
+pub const SEND_BUFFER: usize = 256 * 1024;
+/// Bytes fed to a socket beyond which the connection is not read any more (answers pile up).
+pub const SEND_BUFFER_HARD: usize = 1024 * 1024;
+/// Entries of one `Entries` push or page.
+pub const ENTRIES_PER_PAGE: usize = 256;
+/// Bytes of entries of one `Entries` push or page, unless a single one is larger.
+pub const BYTES_PER_PAGE: usize = 128 * 1024;
+/// Entries that the answer to a lost race or a stale send carries.
+pub const ENTRIES_PER_STALE_ANSWER: usize = 64;
+/// Fields of one request message; prost turns each empty submessage into a struct many times its size.
+pub const FIELDS_PER_REQUEST: usize = 1024;
+/// Positions of one `Acknowledge` or `SignIn`.
+pub const POSITIONS: usize = 256;
+/// Malformed frames with a readable request id that a connection may send before it is closed with 4007.
+pub const MALFORMED_FRAMES: u32 = 1;
+/// WebSocket pings and pongs of one connection within a heartbeat interval before it is closed with 4008.
+pub const CONTROL_FRAMES_PER_INTERVAL: u32 = 240;
+/// Pushes that wait for one session besides entries.
+pub const WAITING_PUSHES: usize = 32;
+
+/// How long a handler may take before its request is answered `deadline_exceeded`.
+pub const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a socket may refuse what was fed to it before the connection is closed with 4012.
+pub const SLOW_READER_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a close handshake may take.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Leaves (devices) of one group.
+pub const LEAVES_PER_GROUP: usize = 1000;
+/// Key packages a device is asked to keep in stock.
+pub const KEY_PACKAGES_WANTED: u32 = 50;
+/// Key packages a device may keep in stock.
+pub const KEY_PACKAGES_PER_DEVICE: u32 = 200;
+/// Key packages of one upload.
+pub const KEY_PACKAGES_PER_REQUEST: usize = 100;
+/// Accounts of one claim.
+pub const ACCOUNTS_PER_CLAIM: usize = 64;
+/// Devices named in one claim.
+pub const DEVICES_PER_CLAIM: usize = 256;
+/// Bytes of one key package.
+pub const KEY_PACKAGE: usize = 4 * 1024;
+/// Application messages of one commit bundle.
+pub const MESSAGES_PER_BUNDLE: usize = 8;
+/// Bytes of one proposal.
+pub const PROPOSAL: usize = 8 * 1024;
+/// Manifests of one page.
+pub const MANIFESTS_PER_PAGE: usize = 64;
+/// Groups of one page.
+pub const GROUPS_PER_PAGE: usize = 256;
+/// Length of a password in bytes.
+pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=256;
+/// Uses of one invite.
+pub const INVITE_USES: std::ops::RangeInclusive<u32> = 1..=10_000;
+/// Life of an invite in seconds.
+pub const INVITE_SECONDS: std::ops::RangeInclusive<u64> = 60..=365 * 24 * 3600;
+/// Groups whose validated public state is kept in memory.
+pub const CACHED_GROUPS: usize = 256;
+/// How long a member who was asked to commit for its group has before the next one is asked.
+pub const NOMINATION_LEASE: Duration = Duration::from_secs(10);
+/// Life of a ticket.
+pub const TICKET: Duration = Duration::from_secs(30);
+
+/// What an operator may set.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest frame after authentication.
+    pub frame: usize,
+    /// The largest application message.
+    pub application_message: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { frame: 1024 * 1024, application_message: 64 * 1024 }
+    }
+}
+
+impl Limits {
+    /// As `Hello` announces them.
+    #[must_use]
+    pub fn announced(&self) -> v1::Limits {
+        let number = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        v1::Limits {
+            frame_before_authentication: number(FRAME_BEFORE_AUTHENTICATION),
+            frame: number(self.frame),
+            application_message: number(self.application_message),
+            leaves_per_group: number(LEAVES_PER_GROUP),
+            requests_in_flight: number(REQUESTS_IN_FLIGHT),
+            bytes_in_flight: number(BYTES_IN_FLIGHT),
+            entries_credit: number(ENTRIES_CREDIT),
+            key_packages_per_device: KEY_PACKAGES_PER_DEVICE,
+        }
+    }
+}
+
+const _: () = assert!(BYTES_PER_PAGE <= SEND_BUFFER && SEND_BUFFER < SEND_BUFFER_HARD, "a page fits the send buffer");
+const _: () = assert!(BYTES_PER_PAGE <= ENTRIES_CREDIT, "a page fits the credit");
+const _: () = assert!(POSITIONS <= FIELDS_PER_REQUEST && KEY_PACKAGES_PER_REQUEST <= FIELDS_PER_REQUEST, "allowed batches decode");

@@ -1,0 +1,116 @@
+//! From a proof that was good to a live device: the same for every way to authenticate.
+
+use std::sync::{Arc, PoisonError};
+
+use sovereign_proto::v1;
+
+use super::{
+    answers::{bytes, stock},
+    nomination,
+};
+use crate::{
+    auth::secret,
+    caller::{Admission, Connection, Device, Identity},
+    ids::{LogId, Seq},
+    refusal::Refusal,
+    server::Server,
+    store::{Account, DeviceState, LogPosition, SignInOutcome},
+    wire::group_id,
+};
+
+/// The answer to everything that is not good enough: the same bytes for all causes.
+pub fn refused() -> Refusal {
+    Refusal::unauthenticated("account, device or proof is not good")
+}
+
+/// Makes the device live and tells it where it stands. The connection takes what is left in its admission slot.
+pub async fn admit(
+    server: &Arc<Server>,
+    connection: &Connection,
+    device: Device,
+    incarnation: u64,
+    positions: Vec<(LogId, Seq)>,
+) -> Result<v1::Session, Refusal> {
+    let (account, state) = look_up(server, &device).await?;
+    let (account_id, device_id) = (device.account, device.device);
+    // Registered before the snapshot is read: what is stored behind the snapshot wakes this connection.
+    let registration = server.hub.register(device_id, account_id, Arc::clone(&connection.inbox));
+    let (identity, news, told) = match state {
+        DeviceState::Pending => (Identity::Pending(device), Vec::new(), None),
+        _ => {
+            let groups = server.store.readable_groups(device_id).await?;
+            server.hub.subscribe(device_id, groups.iter().copied());
+            let outcome = server.store.sign_in(device_id, incarnation, positions, server.clock.now_ms()).await?;
+            let signed_in = match outcome {
+                SignInOutcome::SignedIn(signed_in) => signed_in,
+                SignInOutcome::Refused => return Err(refused()),
+                SignInOutcome::RolledBack => {
+                    return Err(Refusal::conflict("this device's store was rolled back: link the device anew"));
+                }
+            };
+            // A full list may have been cut: then every log is looked through.
+            let complete = signed_in.news.len() < crate::limits::GROUPS_PER_PAGE;
+            let news = if complete {
+                signed_in.news.iter().map(|position| position.log).collect()
+            } else {
+                std::iter::once(LogId::Device(device_id)).chain(groups.into_iter().map(LogId::Group)).collect()
+            };
+            (Identity::Active(device), news, Some(signed_in))
+        }
+    };
+    let device_state = if told.is_some() { v1::DeviceState::Active } else { v1::DeviceState::Pending };
+    let session = v1::Session {
+        account_id: bytes(account_id.as_bytes()),
+        device_id: bytes(device_id.as_bytes()),
+        device_state: device_state.into(),
+        username: account.username,
+        key_package_stock: told.as_ref().map(|told| stock(told.stock)),
+        logs: told.iter().flat_map(|told| &told.news).map(log_state).collect(),
+        manifest_version: account.manifest_version,
+        administrator: account.administrator,
+    };
+    *connection.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(Admission { identity, registration, news });
+    if told.is_some() {
+        nomination::raise_for(server, device_id).await?;
+    }
+    Ok(session)
+}
+
+/// Authenticates by a session token.
+pub async fn by_token(server: &Arc<Server>, connection: &Connection, token: &str) -> Result<v1::Session, Refusal> {
+    let device = server.store.token(secret::hash(token), server.clock.now_ms()).await?.ok_or_else(refused)?;
+    by_secret(server, connection, device).await
+}
+
+/// Authenticates by a ticket, which is used up.
+pub async fn by_ticket(server: &Arc<Server>, connection: &Connection, ticket: &str) -> Result<v1::Session, Refusal> {
+    let device = server.auth.tickets.redeem(ticket, server.clock.now_ms()).ok_or_else(refused)?;
+    by_secret(server, connection, device).await
+}
+
+async fn by_secret(server: &Arc<Server>, connection: &Connection, device: crate::ids::DeviceId) -> Result<v1::Session, Refusal> {
+    let known = server.store.device(device).await?.ok_or_else(refused)?;
+    let device = Device {
+        account: known.account_id,
+        device,
+        key: known.device_key,
+        by_key: false,
+        challenge: connection.challenge,
+    };
+    admit(server, connection, device, 0, Vec::new()).await
+}
+
+async fn look_up(server: &Arc<Server>, device: &Device) -> Result<(Account, DeviceState), Refusal> {
+    let known = server.store.device(device.device).await?.filter(|known| known.account_id == device.account).ok_or_else(refused)?;
+    let account = server.store.account(device.account).await?.filter(|account| account.enabled).ok_or_else(refused)?;
+    if known.state == DeviceState::Revoked { Err(refused()) } else { Ok((account, known.state)) }
+}
+
+fn log_state(position: &LogPosition) -> v1::LogState {
+    v1::LogState {
+        group_id: group_id(position.log),
+        first_available: position.first_available,
+        head: position.head,
+        cursor: position.cursor,
+    }
+}

@@ -1,0 +1,66 @@
+//! Parts of answers that several requests share.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sovereign_proto::v1;
+
+use crate::{
+    auth::{password::Busy, proof::InvalidProof},
+    ids::{DeviceId, Epoch, GroupId, LogId},
+    limits::{BYTES_PER_PAGE, ENTRIES_PER_STALE_ANSWER, KEY_PACKAGES_WANTED},
+    refusal::Refusal,
+    server::Server,
+    store::{Stock, StoreError},
+    wire::entry,
+};
+
+/// What the loser of a race, or a sender of an old epoch, needs to go on: what it has not acknowledged, bounded, through
+/// the same window filter as delivery.
+pub async fn stale(server: &Arc<Server>, group: GroupId, device: DeviceId, current_epoch: Epoch) -> Result<v1::StaleEpoch, Refusal> {
+    let log = LogId::Group(group);
+    let Some(position) = server.store.position(log, device).await? else {
+        return Ok(v1::StaleEpoch { current_epoch, entries: Vec::new(), more: true });
+    };
+    let page = server.store.page(log, device, position.cursor, ENTRIES_PER_STALE_ANSWER, BYTES_PER_PAGE).await?;
+    let (items, more) = page.map_or((Vec::new(), true), |page| (page.items, page.more));
+    Ok(v1::StaleEpoch { current_epoch, entries: items.iter().map(|item| entry(item, device)).collect(), more })
+}
+
+/// The stock as it is told to its device.
+pub fn stock(stock: Stock) -> v1::KeyPackageStock {
+    v1::KeyPackageStock {
+        available: stock.available,
+        has_last_resort: stock.has_last_resort,
+        last_resort_used: stock.last_resort_used,
+        wanted: KEY_PACKAGES_WANTED,
+        oldest_at_ms: stock.oldest_at,
+    }
+}
+
+/// Bytes for the wire.
+pub fn bytes(bytes: impl AsRef<[u8]>) -> Bytes {
+    Bytes::copy_from_slice(bytes.as_ref())
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::unavailable("too much waits to be written", 250),
+            StoreError::DiskLow => Self::new(v1::FailureCode::QuotaExceeded, "the server's disk is nearly full: its operator has to make room"),
+            StoreError::Failed => Self::unavailable("the server's storage failed: it restarts", 2000),
+        }
+    }
+}
+
+impl From<Busy> for Refusal {
+    fn from(_: Busy) -> Self {
+        Self::unavailable("too many passwords wait to be checked", 1000)
+    }
+}
+
+impl From<InvalidProof> for Refusal {
+    fn from(_: InvalidProof) -> Self {
+        super::admission::refused()
+    }
+}

@@ -1,0 +1,64 @@
+//! ClaimKeyPackages: one for every active device of the people to be added.
+
+use std::sync::Arc;
+
+use sovereign_proto::v1::{ClaimKeyPackagesRequest, ClaimKeyPackagesResponse, ClaimedKeyPackage, DeviceRef, push};
+
+use super::{
+    Handle, nomination,
+    answers::{self, bytes},
+    parse,
+};
+use crate::{
+    caller::Device,
+    ids::{AccountId, DeviceId},
+    limits::{ACCOUNTS_PER_CLAIM, DEVICES_PER_CLAIM},
+    refusal::Refusal,
+    server::Server,
+    store::{ClaimOutcome, Membership, NewClaim},
+};
+
+impl Handle for ClaimKeyPackagesRequest {
+    type Caller = Device;
+
+    async fn handle(self, device: Device, server: &Arc<Server>) -> Result<ClaimKeyPackagesResponse, Refusal> {
+        if self.account_ids.len() > ACCOUNTS_PER_CLAIM || self.device_ids.len() > DEVICES_PER_CLAIM {
+            return Err(Refusal::too_large("at most 64 accounts and 256 devices a claim"));
+        }
+        let group = parse::group_id(&self.group_id)?;
+        if server.store.membership(group, device.device).await? != Membership::Member {
+            return Err(Refusal::not_found());
+        }
+        let claim = NewClaim {
+            claim_id: parse::claim_id(&self.claim_id)?,
+            group,
+            claimer: device.device,
+            accounts: self.account_ids.iter().map(|id| parse::account_id(id)).collect::<Result<_, _>>()?,
+            devices: self.device_ids.iter().map(|id| parse::device_id(id)).collect::<Result<_, _>>()?,
+            now: server.clock.now_ms(),
+        };
+        match server.store.claim(claim).await? {
+            ClaimOutcome::Claimed { packages, exhausted, low } => {
+                for device in low {
+                    let stock = server.store.stock(device).await?;
+                    server.hub.push(device, push::Body::KeyPackageStock(answers::stock(stock)));
+                }
+                if !exhausted.is_empty() {
+                    nomination::raise(server, group).await?;
+                }
+                let key_packages = packages.into_iter().map(|claimed| ClaimedKeyPackage {
+                    device: Some(reference(claimed.account_id, claimed.device_id)),
+                    key_package: claimed.bytes.into(),
+                });
+                let exhausted = exhausted.into_iter().map(|(account, device)| reference(account, device));
+                Ok(ClaimKeyPackagesResponse { key_packages: key_packages.collect(), exhausted: exhausted.collect() })
+            }
+            ClaimOutcome::Conflict => Err(Refusal::conflict("this claim_id stands for another claim")),
+            ClaimOutcome::NotFound => Err(Refusal::not_found()),
+        }
+    }
+}
+
+fn reference(account: AccountId, device: DeviceId) -> DeviceRef {
+    DeviceRef { account_id: bytes(account.as_bytes()), device_id: bytes(device.as_bytes()) }
+}

@@ -1,0 +1,27 @@
+//! FindAccount: by exact username or by id.
+
+use std::sync::Arc;
+
+use sovereign_proto::v1::{FindAccountRequest, FindAccountResponse, find_account_request::By};
+
+use super::{Handle, answers::bytes, parse};
+use crate::{caller::Device, refusal::Refusal, server::Server};
+
+impl Handle for FindAccountRequest {
+    type Caller = Device;
+
+    async fn handle(self, _: Device, server: &Arc<Server>) -> Result<FindAccountResponse, Refusal> {
+        let account = match self.by {
+            Some(By::Username(username)) => server.store.account_by_name(parse::username(&username)?).await?,
+            Some(By::AccountId(id)) => server.store.account(parse::account_id(&id)?).await?,
+            None => return Err(Refusal::invalid("neither username nor account_id is set")),
+        };
+        let account = account.filter(|account| account.enabled).ok_or_else(Refusal::not_found)?;
+        Ok(FindAccountResponse {
+            account_id: bytes(account.account_id.as_bytes()),
+            username: account.username,
+            identity_key: bytes(account.identity_key),
+            manifest_version: account.manifest_version,
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! One file per request of the service block. The gate around them (caller, deadline, panic, reply) is written once, here.
+
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
+
+use data_encoding::HEXLOWER;
+use futures_util::FutureExt as _;
+use sovereign_proto::{
+    Call,
+    v1::{FailureCode, request, response},
+};
+
+use crate::{
+    caller::{Caller, Connection},
+    entropy,
+    limits::HANDLER_DEADLINE,
+    refusal::Refusal,
+    server::Server,
+};
+
+pub mod admission;
+mod answers;
+mod change_password;
+mod claim_key_packages;
+mod confirm_epoch;
+mod count_key_packages;
+mod create_group;
+mod create_invite;
+mod fetch_entries;
+mod find_account;
+mod get_group_info;
+mod issue_ticket;
+mod issue_token;
+mod leave_group;
+mod list_devices;
+mod list_groups;
+mod list_invites;
+mod list_manifests;
+pub mod nomination;
+mod parse;
+mod ping;
+mod propose;
+mod publish_key_packages;
+mod publish_manifest;
+mod reserve_group;
+mod reset_group;
+mod revoke_invite;
+mod send_message;
+mod set_account_enabled;
+mod sign_in;
+mod sign_in_with_password;
+mod sign_out;
+mod sign_up;
+mod submit_commit;
+
+pub use create_invite::new_invite;
+
+/// What a handler file says of its request: who may ask, and what is done.
+pub trait Handle: Call + Send + 'static {
+    /// Who may ask.
+    type Caller: Caller + Send;
+
+    /// Does it. What has to happen in the order of the connection's frames happens before the first await.
+    fn handle(self, caller: Self::Caller, server: &Arc<Server>) -> impl Future<Output = Result<Self::Response, Refusal>> + Send;
+}
+
+/// Answers a request: exactly one result, also when the handler panics, takes too long or the server drains.
+pub async fn handle(server: &Arc<Server>, connection: &Arc<Connection>, body: request::Body) -> Result<response::Body, Refusal> {
+    if server.is_draining() {
+        return Err(Refusal::unavailable("the server restarts", crate::server::reconnect_after_ms()));
+    }
+    let handled = AssertUnwindSafe(dispatch(server, connection, body)).catch_unwind();
+    match tokio::time::timeout(HANDLER_DEADLINE, handled).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_panic)) => {
+            let incident = HEXLOWER.encode(&entropy::random::<8>());
+            tracing::error!(incident, "a handler panicked");
+            Err(Refusal::internal(&incident))
+        }
+        Err(_elapsed) => Err(Refusal::new(FailureCode::DeadlineExceeded, "it took too long: whether it was done is unknown, so ask again")),
+    }
+}
+
+async fn gate<R: Handle>(server: &Arc<Server>, connection: &Arc<Connection>, request: R) -> Result<R::Response, Refusal> {
+    let caller = R::Caller::admit(connection)?;
+    request.handle(caller, server).await
+}
+
+macro_rules! dispatch {
+    ($(($name:ident, $request:ident, $response:ident))*) => {
+        async fn dispatch(server: &Arc<Server>, connection: &Arc<Connection>, body: request::Body) -> Result<response::Body, Refusal> {
+            match body {
+                $(request::Body::$name(request) => Box::pin(gate(server, connection, request)).await.map(response::Body::$name),)*
+            }
+        }
+    };
+}
+
+sovereign_proto::for_each_request!(dispatch);

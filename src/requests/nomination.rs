@@ -1,0 +1,67 @@
+//! Asks one live member at a time to commit what its group needs: removals of revoked devices and leavers, additions of
+//! devices that had no key package. Whoever lets its lease run out is passed over.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sovereign_proto::v1::{self, push};
+
+use crate::{
+    ids::{AccountId, DeviceId, GroupId},
+    limits::NOMINATION_LEASE,
+    server::Server,
+    store::{Leaf, StoreError},
+};
+
+/// Asks one live member of the group to commit what is open, unless one is being asked already.
+pub async fn raise(server: &Server, group: GroupId) -> Result<(), StoreError> {
+    let asked = server.duties.lease(group);
+    if asked.is_some_and(|asked| asked.holds()) {
+        return Ok(());
+    }
+    let (remove, add) = (server.store.removal_tasks(group).await?, server.store.add_tasks(group).await?);
+    let live = server.hub.readers(group);
+    let candidates = || live.iter().copied().filter(|device| remove.iter().all(|removal| removal.device_id != *device));
+    let last = asked.map(|asked| asked.device);
+    // The next one in line; the same one again only if there is no other.
+    let next = candidates().skip_while(|device| last.is_some_and(|last| *device != last)).find(|device| Some(*device) != last);
+    let nominee = next.or_else(|| candidates().next());
+    let Some(device) = nominee.filter(|_| !(remove.is_empty() && add.is_empty())) else {
+        server.duties.forget(group);
+        return Ok(());
+    };
+    server.duties.ask(group, device);
+    let reference = |account: &AccountId, device: &DeviceId| v1::DeviceRef {
+        account_id: Bytes::copy_from_slice(account.as_bytes()),
+        device_id: Bytes::copy_from_slice(device.as_bytes()),
+    };
+    let needed = v1::CommitNeeded {
+        group_id: Bytes::copy_from_slice(group.as_bytes()),
+        remove: remove.iter().map(|removal| reference(&removal.account_id, &removal.device_id)).collect(),
+        add: add.iter().map(|Leaf { account_id, device_id }| reference(account_id, device_id)).collect(),
+        lease_ms: u32::try_from(NOMINATION_LEASE.as_millis()).unwrap_or(u32::MAX),
+    };
+    server.hub.push(device, push::Body::CommitNeeded(needed));
+    Ok(())
+}
+
+/// A commit of this group was accepted: its open tasks, if any, are asked for anew.
+pub async fn settled(server: &Server, group: GroupId) -> Result<(), StoreError> {
+    if server.duties.forget(group) { raise(server, group).await } else { Ok(()) }
+}
+
+/// Asks for what is open in every group that this device, which has just become live, is a member of.
+pub async fn raise_for(server: &Server, device: DeviceId) -> Result<(), StoreError> {
+    for group in server.store.groups_with_tasks(device).await? {
+        raise(server, group).await?;
+    }
+    Ok(())
+}
+
+/// Every second: whoever let a lease run out is passed over.
+pub async fn tick(server: &Arc<Server>) -> Result<(), StoreError> {
+    for group in server.duties.overdue() {
+        raise(server, group).await?;
+    }
+    Ok(())
+}

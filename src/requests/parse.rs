@@ -1,0 +1,72 @@
+//! From the wire's bytes to the house's types, with refusals that say which field is wrong.
+
+use crate::{
+    ids::{AccountId, ClaimId, ClientId, DeviceId, GroupId},
+    limits::{Limits, PASSWORD},
+    refusal::Refusal,
+    store::NewMessage,
+};
+
+use sovereign_proto::v1;
+use zeroize::Zeroizing;
+
+macro_rules! parser {
+    ($function:ident, $type:ty, $message:literal) => {
+        pub fn $function(bytes: &[u8]) -> Result<$type, Refusal> {
+            <$type>::try_from(bytes).map_err(|_| Refusal::invalid($message))
+        }
+    };
+}
+
+parser!(account_id, AccountId, "account_id is not 16 bytes");
+parser!(device_id, DeviceId, "device_id is not 16 bytes");
+parser!(group_id, GroupId, "group_id is not 32 bytes");
+parser!(claim_id, ClaimId, "claim_id is not 16 bytes");
+parser!(client_id, ClientId, "client_id is not 16 bytes");
+
+/// 32 bytes of a key or a hash.
+pub fn key(bytes: &[u8], message: &'static str) -> Result<[u8; 32], Refusal> {
+    bytes.try_into().map_err(|_| Refusal::invalid(message))
+}
+
+/// A username in its normal form: lower-cased ASCII, `[a-z0-9._-]{3,32}`.
+pub fn username(text: &str) -> Result<String, Refusal> {
+    let normal = text.to_ascii_lowercase();
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+    if (3..=32).contains(&normal.len()) && normal.bytes().all(allowed) {
+        Ok(normal)
+    } else {
+        Err(Refusal::invalid("a username has 3 to 32 characters of a-z, 0-9, '.', '_' and '-'"))
+    }
+}
+
+/// A password to set, in a buffer that is wiped; `None` where it is empty.
+pub fn new_password(text: String) -> Result<Option<Zeroizing<String>>, Refusal> {
+    let text = Zeroizing::new(text);
+    match text.len() {
+        0 => Ok(None),
+        length if PASSWORD.contains(&length) => Ok(Some(text)),
+        _ => Err(Refusal::invalid("a password has 8 to 256 bytes")),
+    }
+}
+
+/// An application message of bounded size.
+pub fn outgoing(message: v1::OutgoingMessage, limits: &Limits) -> Result<NewMessage, Refusal> {
+    if message.ciphertext.len() > limits.application_message {
+        return Err(Refusal::too_large("the message is above the announced limit of application_message bytes"));
+    }
+    Ok(NewMessage { client_id: client_id(&message.client_id)?, ciphertext: message.ciphertext })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usernames_are_normalised_or_refused() {
+        assert_eq!(username("Ada.L-1_x").ok().as_deref(), Some("ada.l-1_x"));
+        for bad in ["ab", "a b c", "adа", "ada\0", "\u{202e}ada", &"a".repeat(33), "ada@x", ""] {
+            assert!(username(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+}

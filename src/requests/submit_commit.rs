@@ -1,0 +1,191 @@
+//! SubmitCommit: everything a commit brings, validated off the writer and stored in one transaction, or refused whole.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use sovereign_proto::v1::{CommitAccepted, CommitRejected, SubmitCommitRequest, SubmitCommitResponse, submit_commit_response::Outcome};
+
+use super::{Handle, nomination, answers, parse};
+use crate::{
+    caller::Device,
+    groups::{Slot, stored_leaf},
+    ids::{DeviceId, GroupId, LogId},
+    limits::MESSAGES_PER_BUNDLE,
+    mls::{self, AddedLeaf, CommitChecked, CommitInput, Next},
+    refusal::Refusal,
+    server::Server,
+    store::{CommitOutcome, CommitPlan, GroupState, Hash, Membership},
+};
+
+impl Handle for SubmitCommitRequest {
+    type Caller = Device;
+
+    async fn handle(self, device: Device, server: &Arc<Server>) -> Result<SubmitCommitResponse, Refusal> {
+        let group = parse::group_id(&self.group_id)?;
+        let bundle_hash = bundle_hash(&self);
+        let mut slot = server.groups.lock(group).await;
+        let membership = server.store.membership(group, device.device).await?;
+        if membership == Membership::None {
+            return Err(Refusal::not_found());
+        }
+        if let Some((seq, epoch)) = server.store.known_commit(group, device.device, bundle_hash).await? {
+            return Ok(accepted(seq, epoch, true));
+        }
+        if membership == Membership::Leaving {
+            return Err(Refusal::not_found());
+        }
+        let header = mls::inspect_handshake(&self.commit)?;
+        if header.group != group {
+            return Err(Refusal::invalid("the commit is of another group"));
+        }
+        let stored = server.store.group_state(group).await?.ok_or_else(Refusal::not_found)?;
+        if stored.frozen {
+            return Err(frozen());
+        }
+        if header.epoch < stored.epoch {
+            return rejected(server, group, device.device, stored.epoch).await;
+        }
+        if header.epoch > stored.epoch {
+            return Err(server_behind());
+        }
+        let (plan, next) = check(self, &device, bundle_hash, &stored, &mut slot, server).await?;
+        store(server, group, &device, plan, next, slot).await
+    }
+}
+
+/// Validates the bundle against the group's public state.
+async fn check(
+    request: SubmitCommitRequest,
+    device: &Device,
+    bundle_hash: Hash,
+    stored: &GroupState,
+    slot: &mut Slot,
+    server: &Arc<Server>,
+) -> Result<(CommitPlan, Next), Refusal> {
+    let group = parse::group_id(&request.group_id)?;
+    if request.messages.len() > MESSAGES_PER_BUNDLE {
+        return Err(Refusal::too_large("at most 8 messages a bundle"));
+    }
+    let limits = &server.settings.limits;
+    let messages = request.messages.into_iter().map(|message| parse::outgoing(message, limits)).collect::<Result<Vec<_>, _>>()?;
+    for message in &messages {
+        let header = mls::inspect_message(&message.ciphertext)?;
+        if header.group != group || header.epoch != stored.epoch + 1 {
+            return Err(Refusal::invalid("a message of a bundle belongs to the epoch that its commit makes"));
+        }
+    }
+    let committer = mls::Leaf { account: device.account, device: device.device };
+    let (commit, welcome, group_info) = (request.commit.clone(), request.welcome.clone(), request.group_info.clone());
+    let wanted = stored.removals.iter().map(|removal| mls::Leaf { account: removal.account_id, device: removal.device_id });
+    let removals: Vec<mls::Leaf> = wanted.collect();
+    let (key, now) = (device.key, server.clock.now_ms());
+    let checked = server
+        .groups
+        .judge(slot, stored, move |state| {
+            let input = CommitInput {
+                group,
+                committer,
+                device_key: &key,
+                commit: &commit,
+                welcome: &welcome,
+                group_info: &group_info,
+                removals: &removals,
+            };
+            mls::check_commit(state, &input, now)
+        })
+        .await?;
+    let CommitChecked { from_epoch, external, added, removed, next } = checked;
+    for AddedLeaf { leaf, signature_key, .. } in &added {
+        let known = server.store.device(leaf.device).await?;
+        if known.is_none_or(|known| known.account_id != leaf.account || known.device_key != *signature_key) {
+            return Err(Refusal::invalid("an added leaf has another key than its device"));
+        }
+    }
+    // An external joiner redeems no key package: it is the plan's committer.
+    let joined = added.into_iter().filter(|added| !(external && added.leaf == committer));
+    let plan = CommitPlan {
+        group,
+        committer: stored_leaf(committer),
+        external,
+        from_epoch,
+        commit_hash: Sha256::digest(&request.commit).into(),
+        bundle_hash,
+        commit: request.commit,
+        group_info: request.group_info,
+        added: joined.map(|added| (stored_leaf(added.leaf), added.reference)).collect(),
+        removed: removed.into_iter().map(stored_leaf).collect(),
+        welcome: request.welcome,
+        messages,
+        now,
+    };
+    Ok((plan, next))
+}
+
+/// Writes what was validated, and wakes whom it concerns.
+async fn store(
+    server: &Arc<Server>,
+    group: GroupId,
+    device: &Device,
+    plan: CommitPlan,
+    next: Next,
+    mut slot: tokio::sync::OwnedMutexGuard<Slot>,
+) -> Result<SubmitCommitResponse, Refusal> {
+    let (external, removed) = (plan.external, plan.removed.clone());
+    match server.store.accept_commit(plan).await? {
+        CommitOutcome::Accepted { seq, epoch, duplicate, notified, .. } => {
+            if !duplicate {
+                slot.advance(next);
+            }
+            drop(slot);
+            if external {
+                server.hub.subscribe(device.device, [group]);
+            }
+            server.hub.wake(LogId::Group(group));
+            notified.into_iter().for_each(|device| server.hub.wake(LogId::Device(device)));
+            for leaf in removed.iter().filter(|leaf| leaf.device_id != device.device) {
+                server.hub.unsubscribe(leaf.device_id, group);
+            }
+            nomination::settled(server, group).await?;
+            Ok(accepted(seq, epoch, duplicate))
+        }
+        CommitOutcome::Stale { current_epoch } => {
+            slot.forget();
+            rejected(server, group, device.device, current_epoch).await
+        }
+        CommitOutcome::ServerBehind => Err(server_behind()),
+        CommitOutcome::Conflict => Err(Refusal::conflict("this commit, or one of its client ids, came before in another bundle")),
+        CommitOutcome::NotFound => Err(Refusal::not_found()),
+        CommitOutcome::BadAdd(_) => Err(Refusal::invalid("an added device has no open claim for this group, is not active, or is in it already")),
+        CommitOutcome::Frozen => Err(frozen()),
+    }
+}
+
+fn bundle_hash(request: &SubmitCommitRequest) -> Hash {
+    let mut hash = Sha256::new();
+    let parts = [&request.group_id, &request.commit, &request.welcome, &request.group_info];
+    let messages = request.messages.iter().flat_map(|message| [&message.client_id, &message.ciphertext]);
+    for part in parts.into_iter().chain(messages) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+fn accepted(seq: u64, epoch: u64, duplicate: bool) -> SubmitCommitResponse {
+    SubmitCommitResponse { outcome: Some(Outcome::Accepted(CommitAccepted { seq, epoch, duplicate })) }
+}
+
+async fn rejected(server: &Arc<Server>, group: GroupId, device: DeviceId, current_epoch: u64) -> Result<SubmitCommitResponse, Refusal> {
+    let stale = answers::stale(server, group, device, current_epoch).await?;
+    Ok(SubmitCommitResponse { outcome: Some(Outcome::Rejected(CommitRejected { stale: Some(stale) })) })
+}
+
+/// The group's members could not process a commit: only a reset helps.
+pub fn frozen() -> Refusal {
+    Refusal::forbidden("the group is frozen: its last commit could not be processed by its members, so it has to be reset")
+}
+
+/// Only a restored server sees an epoch above its own.
+pub fn server_behind() -> Refusal {
+    Refusal::conflict("the server is behind this epoch (it was restored): keep your state")
+}

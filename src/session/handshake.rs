@@ -1,0 +1,141 @@
+//! From the first byte to a known caller: `Hello`, and what follows from an authentication that went well.
+
+use std::{net::IpAddr, sync::{Arc, Mutex}};
+
+use futures_util::stream::FuturesUnordered;
+use sovereign_proto::v1::{self, push};
+use zeroize::Zeroizing;
+
+use super::{Delivery, Heartbeat, Phase, Session, link::Link};
+use crate::{
+    caller::{Admission, Connection, Identity},
+    clock::monotonic,
+    codec,
+    entropy,
+    hub::Inbox,
+    refusal::CloseCode,
+    requests::admission,
+    server::Server,
+};
+
+/// Where a connection comes from and what its transport brought along.
+pub struct Peer {
+    /// The peer's address; loopback for the control socket.
+    pub address: IpAddr,
+    /// What the upgrade carried.
+    pub credential: Credential,
+    /// Came over the control socket, which only the operator's user can open.
+    pub operator: bool,
+}
+
+/// What an upgrade carried to authenticate by.
+pub enum Credential {
+    /// Nothing: the first request authenticates.
+    None,
+    /// A session token, from a header or the subprotocol list.
+    Token(Zeroizing<String>),
+    /// A ticket from the query string.
+    Ticket(Zeroizing<String>),
+}
+
+impl<L: Link> Session<L> {
+    /// Says `Hello` and authenticates by what the upgrade carried. `None`: the link was of no use.
+    pub(super) async fn open(link: L, server: Arc<Server>, peer: Peer) -> Option<Self> {
+        let now = monotonic();
+        let challenge = entropy::random();
+        let identity = if peer.operator { Identity::Operator } else { Identity::Guest };
+        let connection = Connection {
+            address: peer.address,
+            challenge,
+            attempt: Mutex::new(false),
+            admission: Mutex::new(None),
+            inbox: Arc::new(Inbox::default()),
+            identity,
+        };
+        let heartbeat = Heartbeat::new(server.settings.heartbeat, now);
+        let mut session = Self {
+            link,
+            connection: Arc::new(connection),
+            phase: Phase::Open,
+            guest_since: (!peer.operator).then_some(now),
+            registration: None,
+            delivery: None,
+            work: FuturesUnordered::new(),
+            in_flight: std::collections::HashMap::new(),
+            bytes_in_flight: 0,
+            reading: false,
+            heartbeat,
+            refusing_since: None,
+            malformed: 0,
+            control_frames: 0,
+            server,
+        };
+        if peer.operator {
+            session.link.set_frame_limit(session.server.settings.limits.frame);
+        } else {
+            session.link.set_frame_limit(crate::limits::FRAME_BEFORE_AUTHENTICATION);
+            let hello = session.server.hello(challenge);
+            session.feed(codec::push(push::Body::Hello(hello)));
+            session.use_credential(peer.credential).await;
+        }
+        Some(session)
+    }
+
+    async fn use_credential(&mut self, credential: Credential) {
+        let (server, connection) = (Arc::clone(&self.server), Arc::clone(&self.connection));
+        let admitted = match credential {
+            Credential::None => return,
+            Credential::Token(token) => admission::by_token(&server, &connection, &token).await,
+            Credential::Ticket(ticket) => admission::by_ticket(&server, &connection, &ticket).await,
+        };
+        match admitted {
+            // Nobody asked in an Envelope, so the answer is a push.
+            Ok(session) => {
+                self.feed(codec::push(push::Body::SignedIn(session)));
+                self.admit();
+            }
+            Err(_) => self.close(CloseCode::AuthenticationFailed),
+        }
+    }
+
+    /// Takes what an authentication left: from here on the connection is a device.
+    pub(super) fn admit(&mut self) {
+        let admission = self.connection.admission.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let Some(Admission { identity, registration, news }) = admission else { return };
+        if let Identity::Active(device) = &identity {
+            self.delivery = Some(Delivery::new(device.device, news));
+        }
+        self.connection = Arc::new(Connection {
+            address: self.connection.address,
+            challenge: self.connection.challenge,
+            attempt: Mutex::new(true),
+            admission: Mutex::new(None),
+            inbox: Arc::clone(&self.connection.inbox),
+            identity,
+        });
+        self.registration = Some(registration);
+        self.guest_since = None;
+        self.link.set_frame_limit(self.server.settings.limits.frame);
+    }
+}
+
+impl Server {
+    /// The first frame of a connection.
+    fn hello(&self, challenge: [u8; 32]) -> v1::Hello {
+        let server_time_ms = self.clock.now_ms();
+        let settings = &self.settings;
+        v1::Hello {
+            server_name: settings.server_name.clone(),
+            server_id: bytes::Bytes::copy_from_slice(&self.auth.key.server_id().0),
+            server_key: bytes::Bytes::copy_from_slice(&self.auth.key.public()),
+            challenge: bytes::Bytes::copy_from_slice(&challenge),
+            server_time_ms,
+            signature: bytes::Bytes::copy_from_slice(&self.auth.key.sign_hello(&settings.server_name, &challenge, server_time_ms)),
+            limits: Some(settings.limits.announced()),
+            features: crate::server::FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
+            heartbeat_interval_ms: u32::try_from(settings.heartbeat.as_millis()).unwrap_or(u32::MAX),
+            registration_mode: settings.registration_mode.into(),
+            store_generation: self.store.generation(),
+        }
+    }
+}

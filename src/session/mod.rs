@@ -1,0 +1,345 @@
+//! The life of one connection: handshake, syncing, live, draining, closed.
+//!
+//! One `select!` over frames, wake-ups, finished requests and a timer. What is decided stands in the small parts beside
+//! this file ([`delivery`], [`heartbeat`]) and in [`crate::requests`].
+
+mod delivery;
+mod handshake;
+mod heartbeat;
+pub mod link;
+mod work;
+
+use std::{collections::HashMap, future::poll_fn, sync::Arc};
+
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use sovereign_proto::v1::{self, push};
+
+use self::{
+    delivery::{Delivery, Step},
+    heartbeat::{Due, Heartbeat},
+    link::{Event, Incoming, Link},
+    work::{Done, Work},
+};
+pub use self::handshake::{Credential, Peer};
+use crate::{
+    caller::{Connection, Identity},
+    clock::{Instant, monotonic},
+    codec::{self, FromClient, Malformed},
+    hub::Registration,
+    ids::{DeviceId, GroupId, LogId},
+    limits,
+    refusal::{CloseCode, Refusal},
+    server::{Server, reconnect_after_ms},
+    wire,
+};
+
+/// Runs a connection to its end.
+pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
+    let Some(mut session) = Session::open(link, server, peer).await else { return };
+    let timer = tokio::time::sleep_until(session.deadline());
+    tokio::pin!(timer);
+    while session.phase != Phase::Closed {
+        session.pump();
+        session.drain();
+        let deadline = session.deadline();
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        let read = session.may_read();
+        tokio::select! {
+            biased;
+            Some(done) = session.work.next(), if !session.work.is_empty() => session.finished(done),
+            event = poll_fn(|cx| session.link.poll(cx, read)) => session.happened(event),
+            () = session.connection.inbox.arrived() => session.read_mail(),
+            () = &mut timer => session.timed_out(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Open,
+    /// Answers what is in flight, then closes with 1012.
+    Draining,
+    /// The close frame is on its way; waiting for the peer's until then.
+    Closing(Instant),
+    Closed,
+}
+
+struct Session<L> {
+    link: L,
+    server: Arc<Server>,
+    connection: Arc<Connection>,
+    phase: Phase,
+    /// Since when the connection is not authenticated; `None` once it is.
+    guest_since: Option<Instant>,
+    registration: Option<Registration>,
+    delivery: Option<Delivery>,
+    work: FuturesUnordered<Work>,
+    /// Requests in flight with the bytes they hold.
+    in_flight: HashMap<u64, usize>,
+    bytes_in_flight: usize,
+    /// A position or a page is being read from the store.
+    reading: bool,
+    heartbeat: Heartbeat,
+    /// Since when the socket refuses what was fed to it.
+    refusing_since: Option<Instant>,
+    malformed: u32,
+    control_frames: u32,
+}
+
+impl<L: Link> Session<L> {
+    fn guest(&self) -> bool {
+        matches!(self.connection.identity, Identity::Guest)
+    }
+
+    /// Reading stops while the windows in flight are full, while answers pile up, and while a guest's attempt is decided.
+    fn may_read(&self) -> bool {
+        let in_flight = self.in_flight.len() < limits::REQUESTS_IN_FLIGHT && self.bytes_in_flight < limits::BYTES_IN_FLIGHT;
+        let deciding = self.guest() && !self.in_flight.is_empty();
+        match self.phase {
+            Phase::Open => in_flight && !deciding && self.link.pending() < limits::SEND_BUFFER_HARD,
+            Phase::Draining | Phase::Closed => false,
+            Phase::Closing(_) => true,
+        }
+    }
+
+    fn happened(&mut self, event: Event) {
+        let incoming = match event {
+            Event::Flushed => return self.refusing_since = None,
+            Event::In(incoming) => incoming,
+        };
+        self.heartbeat.heard(monotonic());
+        if let Phase::Closing(_) = self.phase {
+            if matches!(incoming, Incoming::Closed(_) | Incoming::Io | Incoming::Malformed | Incoming::TooBig) {
+                self.phase = Phase::Closed;
+            }
+            return;
+        }
+        match incoming {
+            Incoming::Frame(frame) => {
+                self.control_frames = 0;
+                self.frame(&frame);
+            }
+            Incoming::Text => self.close(CloseCode::Text),
+            Incoming::TooBig => self.close(CloseCode::TooBig),
+            Incoming::Malformed => self.close(CloseCode::Malformed),
+            Incoming::Ping | Incoming::Pong => {
+                self.control_frames += 1;
+                if self.control_frames > limits::CONTROL_FRAMES_PER_INTERVAL {
+                    self.close(CloseCode::RateAbuse);
+                }
+            }
+            Incoming::Closed(_) | Incoming::Io => self.phase = Phase::Closed,
+        }
+    }
+
+    fn frame(&mut self, frame: &bytes::Bytes) {
+        match codec::decode(frame) {
+            Ok(FromClient::Request { id, body }) => self.request(id, body, frame.len()),
+            Ok(FromClient::Notice(notice)) => self.notice(notice),
+            Err(malformed) => self.malformed(malformed),
+        }
+    }
+
+    fn request(&mut self, id: u64, body: v1::request::Body, bytes: usize) {
+        if self.in_flight.contains_key(&id) {
+            return self.refuse(id, Refusal::invalid("this request_id is in flight"));
+        }
+        let work = work::request(Arc::clone(&self.server), Arc::clone(&self.connection), id, body);
+        self.in_flight.insert(id, bytes);
+        self.bytes_in_flight += bytes;
+        self.start(work);
+    }
+
+    /// Polls once at once, so that what the frames of one connection set going is set going in their order.
+    fn start(&mut self, mut work: Work) {
+        match (&mut work).now_or_never() {
+            Some(done) => self.finished(done),
+            None => self.work.push(work),
+        }
+    }
+
+    fn malformed(&mut self, malformed: Malformed) {
+        if malformed.request_id != 0 && malformed.reason == codec::UNKNOWN_REQUEST {
+            let refusal = Refusal::new(v1::FailureCode::Unimplemented, "this server does not know the request");
+            return self.refuse(malformed.request_id, refusal);
+        }
+        self.malformed += 1;
+        if self.malformed > limits::MALFORMED_FRAMES || malformed.request_id == 0 && !malformed.reason.contains("request_id") {
+            return self.close(CloseCode::MalformedEnvelope);
+        }
+        self.refuse(malformed.request_id, Refusal::invalid(malformed.reason));
+    }
+
+    fn notice(&mut self, notice: v1::Notice) {
+        let Some(v1::notice::Body::Acknowledge(acknowledge)) = notice.body else { return };
+        let (Identity::Active(device), Some(delivery)) = (&self.connection.identity, &mut self.delivery) else {
+            return self.close(CloseCode::Order);
+        };
+        let positions: Vec<_> = acknowledge
+            .positions
+            .into_iter()
+            .take(limits::POSITIONS)
+            .filter_map(|position| Some((wire::log(&position.group_id, device.device)?, position.seq)))
+            .collect();
+        let mut now = false;
+        for (log, seq) in &positions {
+            now |= delivery.acknowledged(*log, *seq);
+        }
+        let device = device.device;
+        if now {
+            self.start(work::acknowledge(&self.server, device, positions));
+        } else {
+            self.server.store.acknowledge(device, positions);
+        }
+    }
+
+    fn finished(&mut self, done: Done) {
+        match done {
+            Done::Answered { id, result } => self.answer(id, result),
+            Done::Position(log, Ok(position)) => {
+                self.reading = false;
+                if let Some(delivery) = &mut self.delivery {
+                    delivery.positioned(log, position);
+                }
+            }
+            Done::Page(log, after, Ok(page)) => {
+                self.reading = false;
+                if let Some(frame) = self.delivery.as_mut().and_then(|delivery| delivery.paged(log, after, page)) {
+                    self.feed(frame);
+                }
+            }
+            Done::Acknowledged(Ok(groups)) => self.opened(groups),
+            Done::Position(_, Err(_)) | Done::Page(_, _, Err(_)) | Done::Acknowledged(Err(_)) => self.close(CloseCode::Overloaded),
+        }
+    }
+
+    /// Windows of these groups have become readable.
+    fn opened(&mut self, groups: Vec<GroupId>) {
+        let (Identity::Active(device), Some(delivery)) = (&self.connection.identity, &mut self.delivery) else { return };
+        self.server.hub.subscribe(device.device, groups.iter().copied());
+        groups.into_iter().for_each(|group| delivery.reopen(LogId::Group(group)));
+    }
+
+    fn answer(&mut self, id: u64, result: Result<v1::response::Body, Refusal>) {
+        self.bytes_in_flight -= self.in_flight.remove(&id).unwrap_or_default();
+        let was_guest = self.guest();
+        match result {
+            Ok(body) => {
+                self.feed(codec::response(id, body));
+                self.admit();
+            }
+            Err(refusal) => {
+                let code = refusal.code();
+                self.refuse(id, refusal);
+                if was_guest && code == v1::FailureCode::Unauthenticated {
+                    let tried = *self.connection.attempt.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    self.close(if tried { CloseCode::AuthenticationFailed } else { CloseCode::Order });
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, id: u64, refusal: Refusal) {
+        self.feed(codec::failure(id, refusal.into_failure()));
+    }
+
+    /// Feeds what may be sent now: pages of the logs, as long as the socket takes them.
+    fn pump(&mut self) {
+        while self.phase == Phase::Open && !self.reading && self.link.pending() < limits::SEND_BUFFER {
+            let Some(delivery) = &mut self.delivery else { return };
+            match delivery.step(|log, after| self.server.store.tail(log, after)) {
+                Step::Rest => return,
+                Step::Live => self.feed(codec::push(push::Body::Live(v1::Live {}))),
+                Step::Send(frame) => self.feed(frame),
+                Step::Position(log) => self.read_from_store(|server, device| work::position(server, device, log)),
+                Step::Page(log, after) => self.read_from_store(|server, device| work::page(server, device, log, after)),
+            }
+        }
+    }
+
+    fn read_from_store(&mut self, work: impl FnOnce(&Arc<Server>, DeviceId) -> Work) {
+        let Identity::Active(device) = &self.connection.identity else { return };
+        let work = work(&self.server, device.device);
+        self.reading = true;
+        self.start(work);
+    }
+
+    fn read_mail(&mut self) {
+        let mail = self.connection.inbox.take();
+        if let Some(delivery) = &mut self.delivery {
+            mail.woken.into_iter().for_each(|log| delivery.wake(log));
+        }
+        for body in mail.pushes {
+            if self.link.pending() < limits::SEND_BUFFER_HARD {
+                self.feed(codec::push(body));
+            }
+        }
+        match mail.close {
+            Some(CloseCode::Restart) if self.phase == Phase::Open => self.phase = Phase::Draining,
+            Some(code) if self.phase == Phase::Open || self.phase == Phase::Draining => self.close(code),
+            _ => {}
+        }
+    }
+
+    /// While draining: once nothing is in flight, says goodbye.
+    fn drain(&mut self) {
+        if self.phase == Phase::Draining && self.in_flight.is_empty() {
+            let code = CloseCode::Restart;
+            let reconnect_after_ms = reconnect_after_ms();
+            let closing = v1::Closing { code: code as u32, reason: code.reason().into(), reconnect_after_ms };
+            self.feed(codec::push(push::Body::Closing(closing)));
+            self.close(code);
+        }
+    }
+
+    fn feed(&mut self, frame: bytes::Bytes) {
+        if matches!(self.phase, Phase::Open | Phase::Draining) {
+            self.link.feed(frame);
+            self.refusing_since.get_or_insert_with(monotonic);
+        }
+    }
+
+    fn close(&mut self, code: CloseCode) {
+        if matches!(self.phase, Phase::Open | Phase::Draining) {
+            tracing::debug!(code = code as u16, reason = code.reason(), "closing a connection");
+            self.link.start_close(code as u16, code.reason());
+            self.phase = Phase::Closing(monotonic() + limits::CLOSE_DEADLINE);
+            (self.delivery, self.registration) = (None, None);
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        if let Phase::Closing(until) = self.phase {
+            return until;
+        }
+        let slow = self.refusing_since.map(|since| since + limits::SLOW_READER_DEADLINE);
+        let guest = self.guest_since.map(|since| since + self.server.settings.authentication_deadline);
+        // The timer rests while this side has stopped reading: the peer's silence is not its own.
+        let heartbeat = if self.may_read() { self.heartbeat.deadline() } else { monotonic() + self.server.settings.heartbeat };
+        [slow, guest].into_iter().flatten().fold(heartbeat, Instant::min)
+    }
+
+    fn timed_out(&mut self) {
+        let now = monotonic();
+        if let Phase::Closing(_) = self.phase {
+            self.phase = Phase::Closed;
+        } else if self.guest_since.is_some_and(|since| now >= since + self.server.settings.authentication_deadline) {
+            self.close(CloseCode::AuthenticationDeadline);
+        } else if self.refusing_since.is_some_and(|since| now >= since + limits::SLOW_READER_DEADLINE) {
+            self.close(CloseCode::SlowReader);
+        } else if !self.may_read() {
+            self.heartbeat.heard(now);
+        } else {
+            match self.heartbeat.due(now) {
+                Due::Nothing => {}
+                Due::Dead => self.close(CloseCode::HeartbeatLost),
+                Due::Ping => {
+                    self.control_frames = 0;
+                    self.link.feed_ping();
+                }
+            }
+        }
+    }
+}

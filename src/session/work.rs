@@ -1,0 +1,51 @@
+//! What a session waits for: its requests being handled, and its reads from the store.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use sovereign_proto::v1::{request, response};
+
+use crate::{
+    caller::Connection,
+    ids::{DeviceId, GroupId, LogId, Seq},
+    limits::{BYTES_PER_PAGE, ENTRIES_PER_PAGE},
+    refusal::Refusal,
+    requests,
+    server::Server,
+    store::{LogPosition, Page, StoreError},
+};
+
+/// Something under way for one session.
+pub type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// How it ended.
+pub enum Done {
+    /// Exactly one for every request.
+    Answered { id: u64, result: Result<response::Body, Refusal> },
+    Position(LogId, Result<Option<LogPosition>, StoreError>),
+    Page(LogId, Seq, Result<Option<Page>, StoreError>),
+    /// Groups that have become readable.
+    Acknowledged(Result<Vec<GroupId>, StoreError>),
+}
+
+/// Handles a request.
+pub fn request(server: Arc<Server>, connection: Arc<Connection>, id: u64, body: request::Body) -> Work {
+    Box::pin(async move { Done::Answered { id, result: requests::handle(&server, &connection, body).await } })
+}
+
+/// Asks where a log stands.
+pub fn position(server: &Arc<Server>, device: DeviceId, log: LogId) -> Work {
+    let position = server.store.position(log, device);
+    Box::pin(async move { Done::Position(log, position.await) })
+}
+
+/// Reads a page.
+pub fn page(server: &Arc<Server>, device: DeviceId, log: LogId, after: Seq) -> Work {
+    let page = server.store.page(log, device, after, ENTRIES_PER_PAGE, BYTES_PER_PAGE);
+    Box::pin(async move { Done::Page(log, after, page.await) })
+}
+
+/// Makes acknowledgements durable.
+pub fn acknowledge(server: &Arc<Server>, device: DeviceId, positions: Vec<(LogId, Seq)>) -> Work {
+    let acknowledged = server.store.acknowledge_now(device, positions);
+    Box::pin(async move { Done::Acknowledged(acknowledged.await) })
+}

@@ -1,0 +1,71 @@
+//! How logs and their entries stand on the wire.
+
+use bytes::Bytes;
+use prost::Message as _;
+use sovereign_proto::{
+    log::Kind,
+    v1::{self, entry::Body, own::What},
+};
+
+use crate::{
+    ids::{DeviceId, GroupId, LogId},
+    store::{Item, SenderRef, SkipReason, StoredEntry},
+};
+
+/// The log that a wire id names for `device`, or `None`.
+#[must_use]
+pub fn log(group_id: &[u8], device: DeviceId) -> Option<LogId> {
+    if group_id.is_empty() { Some(LogId::Device(device)) } else { GroupId::try_from(group_id).ok().map(LogId::Group) }
+}
+
+/// How a log is named on the wire.
+#[must_use]
+pub fn group_id(log: LogId) -> Bytes {
+    match log {
+        LogId::Group(group) => Bytes::copy_from_slice(group.as_bytes()),
+        LogId::Device(_) => Bytes::new(),
+    }
+}
+
+/// An item as it travels to `device`: its own entries as `Own`.
+#[must_use]
+pub fn entry(item: &Item, device: DeviceId) -> v1::Entry {
+    match item {
+        Item::Skipped { from, to, reason, time, running_hash } => {
+            let reason = match reason {
+                SkipReason::BeforeJoin => v1::SkippedReason::BeforeJoin,
+                SkipReason::Retention => v1::SkippedReason::Retention,
+            };
+            let skipped = v1::Skipped { to: *to, reason: reason.into(), running_hash: Bytes::copy_from_slice(running_hash) };
+            v1::Entry { seq: *from, time_ms: *time, body: Some(Body::Skipped(skipped)) }
+        }
+        Item::Entry(entry) => {
+            let body = own(entry, device).map_or_else(|| stored_body(entry), |own| Some(Body::Own(own)));
+            v1::Entry { seq: entry.seq, time_ms: entry.time, body }
+        }
+    }
+}
+
+fn own(entry: &StoredEntry, device: DeviceId) -> Option<v1::Own> {
+    if entry.sender != Some(device) {
+        return None;
+    }
+    let what = match &entry.sender_ref {
+        SenderRef::Message(client_id) => What::ClientId(Bytes::copy_from_slice(client_id.as_bytes())),
+        SenderRef::Handshake(hash) => What::HandshakeHash(Bytes::copy_from_slice(hash)),
+        SenderRef::None => return None,
+    };
+    Some(v1::Own { what: Some(what), entry_hash: Bytes::copy_from_slice(&entry.entry_hash) })
+}
+
+/// `None` only where a device-log entry does not decode, which the store made itself: it then travels without a body.
+fn stored_body(entry: &StoredEntry) -> Option<v1::entry::Body> {
+    let body = entry.body.clone();
+    match entry.kind {
+        Kind::Message => Some(Body::Message(body)),
+        Kind::Commit => Some(Body::Commit(body)),
+        Kind::Proposal => Some(Body::Proposal(body)),
+        Kind::Welcome => v1::WelcomeEntry::decode(body).ok().map(Body::Welcome),
+        Kind::Removed => v1::RemovedEntry::decode(body).ok().map(Body::Removed),
+    }
+}

@@ -1,0 +1,36 @@
+//! Real parts for the tests: the server's own binary, raw connections, MLS members made of openmls alone.
+
+pub mod control;
+pub mod member;
+pub mod raw;
+pub mod scene;
+pub mod server;
+
+use std::{future::Future, time::Duration};
+
+pub use self::{member::Member, raw::Raw, server::TestServer};
+
+/// Longest wait for something that should happen at once; generous, because machines are slow and noisy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for `what`, or fails with its name.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} for {what}"),
+    }
+}
+
+/// Asks again until the answer is there, or fails with the name of what was waited for.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let mut ticks = tokio::time::interval(Duration::from_millis(25));
+    within(what, async {
+        loop {
+            ticks.tick().await;
+            if let Some(value) = ask().await {
+                return value;
+            }
+        }
+    })
+    .await
+}

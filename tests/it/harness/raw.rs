@@ -1,0 +1,377 @@
+//! A connection that knows the protocol and nothing else: for what no honest client would do.
+
+use std::{collections::VecDeque, fs, sync::Arc};
+
+use bytes::Bytes;
+use ed25519_dalek::{Signer as _, SigningKey};
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{HeaderValue, header};
+use prost::Message as _;
+use rustls::{ClientConfig, RootCertStore, pki_types::{CertificateDer, ServerName, pem::PemObject as _}};
+use sovereign::entropy;
+use sovereign_proto::{
+    Call, SUBPROTOCOL, SUBPROTOCOL_TOKEN_PREFIX,
+    manifest::{Body, Device},
+    signed,
+    v1::{self, Envelope, Failure, FailureCode, Hello, envelope, push},
+};
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_websockets::{ClientBuilder, Error, Message, WebSocketStream, upgrade};
+
+use super::{TestServer, within};
+
+/// A device's keys, and those of its account.
+#[derive(Clone)]
+pub struct Keys {
+    /// 16 random bytes.
+    pub account: [u8; 16],
+    /// 16 random bytes.
+    pub device: [u8; 16],
+    /// Signs manifest 1.
+    pub identity: SigningKey,
+    /// Signs everything else.
+    pub key: SigningKey,
+}
+
+impl Keys {
+    /// A new account with its first device.
+    pub fn new() -> Self {
+        let key = || SigningKey::from_bytes(&entropy::random());
+        Self { account: entropy::random(), device: entropy::random(), identity: key(), key: key() }
+    }
+
+    /// A further device of the same account.
+    pub fn further_device(&self) -> Self {
+        Self { device: entropy::random(), key: SigningKey::from_bytes(&entropy::random()), ..self.clone() }
+    }
+
+    /// Manifest 1, listing this device.
+    pub fn genesis(&self) -> v1::Manifest {
+        let body = self.body(1, [0; 32], &[self]);
+        let signature = self.identity.sign(&signed::manifest(&body));
+        v1::Manifest { body: body.into(), signer_device_id: Bytes::new(), signature: signature.to_bytes().to_vec().into() }
+    }
+
+    /// The version behind `previous`, listing `devices`, signed by this device.
+    pub fn next_manifest(&self, previous: &v1::Manifest, devices: &[&Keys]) -> v1::Manifest {
+        let version = Body::decode(&previous.body).expect("the previous manifest is good").version + 1;
+        let body = self.body(version, Body::hash(&previous.body), devices);
+        let signature = self.key.sign(&signed::manifest(&body));
+        let signer_device_id = Bytes::copy_from_slice(&self.device);
+        v1::Manifest { body: body.into(), signer_device_id, signature: signature.to_bytes().to_vec().into() }
+    }
+
+    fn body(&self, version: u64, previous: [u8; 32], devices: &[&Keys]) -> Vec<u8> {
+        let listed = |keys: &&Keys| Device { device_id: keys.device, device_key: keys.key.verifying_key().to_bytes(), signer: true };
+        let devices = devices.iter().map(listed).collect();
+        Body { account_id: self.account, version, previous, issued_at_ms: 0, devices }.encode()
+    }
+
+    /// A proof over a `Hello`'s challenge.
+    pub fn proof(&self, hello: &Hello, account: [u8; 16], purpose: &str) -> v1::DeviceProof {
+        let client_nonce: [u8; 32] = entropy::random();
+        let signed = signed::SignIn {
+            server_id: &hello.server_id,
+            account_id: &account,
+            device_id: &self.device,
+            challenge: &hello.challenge,
+            client_nonce: &client_nonce,
+            purpose,
+        };
+        let signature = self.key.sign(&signed.to_bytes()).to_bytes().to_vec().into();
+        v1::DeviceProof { client_nonce: Bytes::copy_from_slice(&client_nonce), signature }
+    }
+}
+
+/// One connection.
+pub struct Raw {
+    socket: WebSocketStream<TlsStream<TcpStream>>,
+    /// From its first frame.
+    pub hello: Hello,
+    next_id: u64,
+    pushes: VecDeque<push::Body>,
+    answers: Vec<Envelope>,
+}
+
+/// What an upgrade carries to authenticate by, or to be refused for.
+pub enum Carry<'a> {
+    Nothing,
+    Header(&'a str),
+    Subprotocol(&'a str),
+    Ticket(&'a str),
+    Query(&'a str, &'a str),
+}
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The close code; `None`: the socket ended without one.
+    pub code: Option<u16>,
+}
+
+impl Raw {
+    /// Connects and takes the `Hello`.
+    pub async fn connect(server: &TestServer) -> Self {
+        Self::connect_with(server, Carry::Nothing).await.unwrap_or_else(|status| panic!("the upgrade is refused with {status}"))
+    }
+
+    /// Connects with a credential; the HTTP status if the upgrade is refused.
+    pub async fn connect_with(server: &TestServer, carry: Carry<'_>) -> Result<Self, u16> {
+        within("a connection", async {
+            let stream = tls(server).await;
+            let query = match carry {
+                Carry::Ticket(ticket) => format!("?ticket={ticket}"),
+                Carry::Query(key, value) => format!("?{key}={value}"),
+                _ => String::new(),
+            };
+            let uri = format!("wss://localhost:{}/v1/ws{query}", port(server)).parse().expect("a uri");
+            let subprotocols = match carry {
+                Carry::Subprotocol(token) => format!("{SUBPROTOCOL}, {SUBPROTOCOL_TOKEN_PREFIX}{token}"),
+                _ => SUBPROTOCOL.to_owned(),
+            };
+            let builder = ClientBuilder::from_uri(uri);
+            let mut builder = builder.add_header(header::SEC_WEBSOCKET_PROTOCOL, value(&subprotocols)).expect("a header that is allowed");
+            if let Carry::Header(token) = carry {
+                builder = builder.add_header(header::AUTHORIZATION, value(&format!("Bearer {token}"))).expect("a header that is allowed");
+            }
+            let socket = match builder.connect_on(stream).await {
+                Ok((socket, _)) => socket,
+                Err(Error::Upgrade(upgrade::Error::DidNotSwitchProtocols(status))) => return Err(status),
+                Err(error) => panic!("the upgrade fails: {error}"),
+            };
+            let mut raw = Self { socket, hello: Hello::default(), next_id: 1, pushes: VecDeque::new(), answers: Vec::new() };
+            match raw.push().await {
+                push::Body::Hello(hello) => raw.hello = hello,
+                _ => panic!("the first frame is no Hello"),
+            }
+            Ok(raw)
+        })
+        .await
+    }
+
+    /// Waits for the session that an upgrade's credential brought.
+    pub async fn signed_in(&mut self) -> v1::Session {
+        loop {
+            if let push::Body::SignedIn(session) = self.push().await {
+                return session;
+            }
+        }
+    }
+
+    /// Connects and signs up a new account.
+    pub async fn sign_up(server: &TestServer, username: &str) -> (Self, Keys) {
+        let (mut raw, keys) = (Self::connect(server).await, Keys::new());
+        let request = raw.sign_up_request(&keys, username, &server.invite_code().await);
+        raw.call(request).await.unwrap_or_else(|failure| panic!("sign-up refused: {}", failure.message));
+        (raw, keys)
+    }
+
+    /// A sign-up that is in order.
+    pub fn sign_up_request(&self, keys: &Keys, username: &str, invite_code: &str) -> v1::SignUpRequest {
+        v1::SignUpRequest {
+            username: username.to_owned(),
+            invite_code: invite_code.to_owned(),
+            identity_key: Bytes::copy_from_slice(keys.identity.verifying_key().as_bytes()),
+            manifest: Some(keys.genesis()),
+            password: String::new(),
+            proof: Some(keys.proof(&self.hello, keys.account, signed::PURPOSE_SIGN_UP)),
+        }
+    }
+
+    /// Connects and signs in.
+    pub async fn sign_in(server: &TestServer, keys: &Keys) -> (Self, v1::Session) {
+        let mut raw = Self::connect(server).await;
+        let request = raw.sign_in_request(keys);
+        let response = raw.call(request).await.unwrap_or_else(|failure| panic!("sign-in refused: {}", failure.message));
+        (raw, response.session.expect("a sign-in brings a session"))
+    }
+
+    /// A sign-in that is in order.
+    pub fn sign_in_request(&self, keys: &Keys) -> v1::SignInRequest {
+        v1::SignInRequest {
+            account_id: Bytes::copy_from_slice(&keys.account),
+            device_id: Bytes::copy_from_slice(&keys.device),
+            proof: Some(keys.proof(&self.hello, keys.account, signed::PURPOSE_SIGN_IN)),
+            incarnation: 0,
+            positions: Vec::new(),
+        }
+    }
+
+    /// Sends a request and waits for what answers it. Pushes that come meanwhile are kept.
+    pub async fn call<C: Call>(&mut self, request: C) -> Result<C::Response, Failure> {
+        let id = self.send(request).await;
+        self.answer::<C>(id).await
+    }
+
+    /// The failure code with which a request is refused; fails if it is not.
+    pub async fn refused<C: Call>(&mut self, request: C) -> FailureCode {
+        match self.call(request).await {
+            Ok(_) => panic!("{} was not refused", C::NAME),
+            Err(failure) => failure.code(),
+        }
+    }
+
+    /// Sends a request; its id.
+    pub async fn send<C: Call>(&mut self, request: C) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        let body = Some(envelope::Body::Request(v1::Request { body: Some(request.into_body()) }));
+        self.frame(Envelope { request_id: id, body }.encode_to_vec()).await;
+        id
+    }
+
+    /// The answer to an earlier request.
+    pub async fn answer<C: Call>(&mut self, id: u64) -> Result<C::Response, Failure> {
+        let envelope = loop {
+            if let Some(index) = self.answers.iter().position(|envelope| envelope.request_id == id) {
+                break self.answers.swap_remove(index);
+            }
+            self.read().await.unwrap_or_else(|ended| panic!("{} got no answer: closed with {:?}", C::NAME, ended.code));
+        };
+        match envelope.body {
+            Some(envelope::Body::Response(response)) => {
+                Ok(response.body.and_then(C::from_body).unwrap_or_else(|| panic!("{} got somebody else's answer", C::NAME)))
+            }
+            Some(envelope::Body::Failure(failure)) => Err(failure),
+            _ => panic!("{} got an answer without a body", C::NAME),
+        }
+    }
+
+    /// One-way.
+    pub async fn acknowledge(&mut self, group_id: &[u8], seq: u64) {
+        let positions = vec![v1::Position { group_id: Bytes::copy_from_slice(group_id), seq }];
+        let notice = v1::Notice { body: Some(v1::notice::Body::Acknowledge(v1::Acknowledge { positions })) };
+        self.frame(Envelope { request_id: 0, body: Some(envelope::Body::Notice(notice)) }.encode_to_vec()).await;
+    }
+
+    /// Sends the bytes as one binary frame, whatever they are.
+    pub async fn frame(&mut self, bytes: Vec<u8>) {
+        self.message(Message::binary(Bytes::from(bytes))).await;
+    }
+
+    /// Sends any WebSocket message. A socket that is closed already takes nothing: what follows tells why.
+    pub async fn message(&mut self, message: Message) {
+        let _closed = self.socket.send(message).await;
+    }
+
+    /// The next push.
+    pub async fn push(&mut self) -> push::Body {
+        loop {
+            if let Some(push) = self.pushes.pop_front() {
+                return push;
+            }
+            self.read().await.unwrap_or_else(|ended| panic!("waited for a push: closed with {:?}", ended.code));
+        }
+    }
+
+    /// The next entries of a log, other pushes passed over.
+    pub async fn entries(&mut self, group_id: &[u8]) -> Vec<v1::Entry> {
+        loop {
+            if let push::Body::Entries(entries) = self.push().await
+                && entries.group_id == group_id
+            {
+                return entries.entries;
+            }
+        }
+    }
+
+    /// Waits for `Live`; the entries that came before it, by log.
+    pub async fn until_live(&mut self) -> Vec<v1::Entries> {
+        let mut seen = Vec::new();
+        loop {
+            match self.push().await {
+                push::Body::Live(_) => return seen,
+                push::Body::Entries(entries) => seen.push(entries),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next failure or response, whatever it answers.
+    pub async fn any_answer(&mut self) -> Result<Envelope, Ended> {
+        loop {
+            if !self.answers.is_empty() {
+                return Ok(self.answers.remove(0));
+            }
+            self.read().await?;
+        }
+    }
+
+    /// The stream below the framing.
+    pub fn stream(&mut self) -> &mut TlsStream<TcpStream> {
+        self.socket.get_mut()
+    }
+
+    /// Gives up the framing: from here on nothing is answered, pings neither.
+    pub fn deaf(self) -> Deaf {
+        Deaf { stream: self.socket.into_inner() }
+    }
+
+    /// Waits for the end.
+    pub async fn ended(&mut self) -> Ended {
+        loop {
+            if let Err(ended) = self.read().await {
+                return ended;
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), Ended> {
+        let message = match within("a frame of the server", self.socket.next()).await {
+            Some(Ok(message)) => message,
+            Some(Err(_)) | None => return Err(Ended { code: None }),
+        };
+        if let Some((code, _)) = message.as_close() {
+            return Err(Ended { code: Some(code.into()) });
+        }
+        if !message.is_binary() {
+            return Ok(());
+        }
+        let envelope = Envelope::decode(Bytes::from(message.into_payload())).expect("the server sends Envelopes");
+        match envelope.body {
+            Some(envelope::Body::Push(v1::Push { body: Some(body) })) => self.pushes.push_back(body),
+            _ => self.answers.push(envelope),
+        }
+        Ok(())
+    }
+}
+
+/// A peer that reads and never answers.
+pub struct Deaf {
+    stream: TlsStream<TcpStream>,
+}
+
+impl Deaf {
+    /// Reads to the end; the code of the last close frame, which a server sends unmasked and unfragmented.
+    pub async fn close_code(&mut self) -> Option<u16> {
+        let mut bytes = Vec::new();
+        let _reset = within("the end", self.stream.read_to_end(&mut bytes)).await;
+        let at = bytes.windows(2).rposition(|pair| pair[0] == 0x88 && pair[1] >= 2)?;
+        Some(u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]))
+    }
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("a header value")
+}
+
+fn port(server: &TestServer) -> &str {
+    server.address.rsplit(':').next().expect("an address has a port")
+}
+
+/// A TLS connection to the server, checked against its own authority.
+pub async fn tls(server: &TestServer) -> TlsStream<TcpStream> {
+    let pem = fs::read(server.data().join("tls/ca.pem")).expect("the server has made its authority");
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(&pem).expect("a certificate")).expect("the authority is good");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider speaks TLS 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(&server.address).await.expect("the server listens");
+    let name = ServerName::try_from("localhost").expect("a name");
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("the TLS handshake succeeds")
+}

@@ -1,0 +1,138 @@
+//! The server's own binary, started on a directory of its own, killed and started again as a test likes.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use super::{eventually, within};
+
+/// A running server with its data directory, which goes when this goes.
+pub struct TestServer {
+    directory: TempDir,
+    child: Option<Child>,
+    /// `127.0.0.1:PORT`; kept over restarts.
+    pub address: String,
+    arguments: Vec<String>,
+}
+
+impl TestServer {
+    /// Starts with the default configuration.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts with further arguments of `serve`.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut server = Self { directory, child: None, address: "127.0.0.1:0".to_owned(), arguments };
+        server.restart().await;
+        server
+    }
+
+    /// Where the server keeps its data.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// What the server has written to its log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).expect("the log is readable")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join("server.log")
+    }
+
+    /// Further arguments of `serve` from the next start on.
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    }
+
+    /// Starts (again) on the same directory and the same port.
+    pub async fn restart(&mut self) {
+        assert!(self.child.is_none(), "the server runs already");
+        let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("the log can be written");
+        let output = log.try_clone().expect("a second handle of the log");
+        let child = Command::new(env!("CARGO_BIN_EXE_sovereign"))
+            .args(["serve", "--listen", &self.address, "--data"])
+            .arg(self.data())
+            .args(&self.arguments)
+            .env_remove("SOVEREIGN_LOG_LEVEL")
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the server's binary starts");
+        self.child = Some(child);
+        let ready = eventually("ready.json", || async { self.ready() }).await;
+        let url = ready["url"].as_str().expect("ready.json has a url").to_owned();
+        let port = url.rsplit(':').next().expect("the url has a port");
+        self.address = format!("127.0.0.1:{port}");
+    }
+
+    /// The ready file of the running process, if it is there.
+    fn ready(&self) -> Option<Value> {
+        let pid = self.child.as_ref().and_then(Child::id)?;
+        let ready: Value = serde_json::from_slice(&fs::read(self.data().join("ready.json")).ok()?).ok()?;
+        (ready["pid"] == pid).then_some(ready)
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("the server runs")
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub async fn kill(&mut self) {
+        let mut child = self.child.take().expect("the server runs");
+        child.kill().await.expect("the server can be killed");
+    }
+
+    /// SIGTERM; the exit code.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("the server runs");
+        let pid = i32::try_from(child.id().expect("the server runs")).expect("a process id fits");
+        let pid = rustix::process::Pid::from_raw(pid).expect("a process id is not 0");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the signal is sent");
+        within("the server's end", child.wait()).await.expect("the server ends").code()
+    }
+
+    /// Runs an operator's verb on this server's data directory; its standard output.
+    pub async fn operate(&self, arguments: &[&str]) -> String {
+        let (code, output, error) = self.try_operate(arguments).await;
+        assert_eq!(code, Some(0), "sovereign {arguments:?} failed: {error}");
+        output
+    }
+
+    /// The same; exit code, standard output and standard error.
+    pub async fn try_operate(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        run(Path::new(env!("CARGO_BIN_EXE_sovereign")), arguments, &self.data()).await
+    }
+
+    /// A fresh invite link.
+    pub async fn invite(&self) -> String {
+        self.operate(&["invite", "create", "--uses", "1000"]).await.trim().to_owned()
+    }
+
+    /// The code in a fresh invite link.
+    pub async fn invite_code(&self) -> String {
+        let link = self.invite().await;
+        let code = link.split(['#', '&']).find_map(|part| part.strip_prefix("c="));
+        code.expect("the link has a code").to_owned()
+    }
+}
+
+async fn run(program: &Path, arguments: &[&str], data: &Path) -> (Option<i32>, String, String) {
+    let output = Command::new(program).args(arguments).arg("--data").arg(data).stdin(Stdio::null()).output();
+    let output = within("an operator's verb", output).await.expect("the verb runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}

@@ -1,0 +1,7 @@
+//! The one integration binary: real server processes, raw connections, the project's own client.
+
+mod harness;
+mod hostile;
+mod requests;
+mod scenarios;
+mod tidy;

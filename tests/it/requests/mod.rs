@@ -1,0 +1,32 @@
+//! One file beside each request: what it does, and what it refuses.
+
+mod change_password;
+mod claim_key_packages;
+mod confirm_epoch;
+mod count_key_packages;
+mod create_group;
+mod create_invite;
+mod fetch_entries;
+mod find_account;
+mod get_group_info;
+mod issue_ticket;
+mod issue_token;
+mod leave_group;
+mod list_devices;
+mod list_groups;
+mod list_invites;
+mod list_manifests;
+mod ping;
+mod propose;
+mod publish_key_packages;
+mod publish_manifest;
+mod reserve_group;
+mod reset_group;
+mod revoke_invite;
+mod send_message;
+mod set_account_enabled;
+mod sign_in;
+mod sign_in_with_password;
+mod sign_out;
+mod sign_up;
+mod submit_commit;

@@ -1,0 +1,8 @@
+//! Stories of several people, disconnections, races and kills, told with real server processes.
+
+mod absence;
+mod crashes;
+mod membership;
+mod races;
+mod restarts;
+mod secrets;
