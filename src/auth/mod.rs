@@ -1,0 +1,8 @@
+//! Who somebody is: passwords, device proofs, manifests, secrets as they are kept, and the server's own key.
+
+pub mod manifest;
+pub mod password;
+pub mod proof;
+pub mod secret;
+pub mod server_key;
+pub mod tickets;

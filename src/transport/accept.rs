@@ -1,0 +1,77 @@
+//! The accept loop: takes connections, turns away what is too many, and drains.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+use super::{Options, Sessions, admission::Admission, connection, http, tls::Tls};
+
+/// Pause after `accept` failed for want of file descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What every connection shares.
+pub(super) struct Shared<S> {
+    pub(super) tls: Tls,
+    pub(super) router: axum::Router,
+    pub(super) sessions: S,
+    pub(super) frame_limit: usize,
+    pub(super) shutdown: watch::Receiver<bool>,
+}
+
+/// Accepts connections until `shutdown` turns true (or its sender is gone), then stops accepting and waits
+/// `options.drain` for the sessions to end; they are told by whoever runs them. Returns whether all had ended.
+pub async fn serve<S: Sessions>(
+    listener: TcpListener,
+    tls: Tls,
+    options: Options,
+    sessions: S,
+    mut shutdown: watch::Receiver<bool>,
+) -> bool {
+    let admission = Admission::new(options.connections_max, options.connections_per_address_max);
+    let shared = Arc::new(Shared {
+        tls,
+        router: http::router(options.origins, sessions.clone()),
+        sessions,
+        frame_limit: options.frame_bytes_before_authentication,
+        shutdown: shutdown.clone(),
+    });
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => admit(stream, address, &admission, &shared),
+            Err(error) => pause(&error).await,
+        }
+    }
+    drop(listener);
+    tokio::time::timeout(options.drain, admission.emptied()).await.is_ok()
+}
+
+/// A connection that is too many is closed at once: it costs a file descriptor for a moment and nothing else.
+fn admit<S: Sessions>(stream: TcpStream, address: SocketAddr, admission: &Admission, shared: &Arc<Shared<S>>) {
+    let Some(place) = admission.admit(address.ip()) else {
+        tracing::debug!("a connection was turned away: there are too many");
+        return;
+    };
+    if stream.set_nodelay(true).is_ok() {
+        tokio::spawn(connection::serve(stream, address.ip(), place, Arc::clone(shared)));
+    }
+}
+
+async fn pause(error: &io::Error) {
+    let of_the_peer = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::Interrupted];
+    if !of_the_peer.contains(&error.kind()) {
+        tracing::warn!(%error, "accepting connections fails; trying again");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+#[path = "accept_tests.rs"]
+mod tests;

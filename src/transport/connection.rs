@@ -1,0 +1,78 @@
+//! One connection on its way to a session: TCP, TLS, HTTP, upgrade, each under its deadline.
+//!
+//! The session runs in a task of its own: this one holds the state of the handshakes, which is large, and ends.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::http::Request;
+use bytes::Bytes;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tower::Service as _;
+
+use super::{
+    HANDSHAKE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_DEADLINE, HEADERS_MAX, HTTP_DEADLINE, Sessions, TLS_DEADLINE, WebSocketLink,
+    accept::Shared, admission::Place, counted::Limited, http::Handover, plain,
+};
+use crate::session::{Credential, Peer};
+
+type Stream = TlsStream<Limited<TcpStream>>;
+
+/// Leads a connection to its session; `place` is held until the session ends.
+pub(super) async fn serve<S: Sessions>(stream: TcpStream, address: IpAddr, place: Place, shared: Arc<Shared<S>>) {
+    let mut shutdown = shared.shutdown.clone();
+    let opened = tokio::select! {
+        opened = open(stream, &shared) => opened,
+        _ = shutdown.wait_for(|stop| *stop) => None,
+    };
+    let Some((stream, first, credential)) = opened else { return };
+    let link = WebSocketLink::new(stream, first, shared.frame_limit);
+    let session = shared.sessions.run(link, Peer { address, credential, operator: false });
+    drop(shared);
+    tokio::spawn(async move {
+        session.await;
+        drop(place);
+    });
+}
+
+/// The upgraded stream, what was read of it behind the request, and who the peer claims to be.
+async fn open<S: Sessions>(stream: TcpStream, shared: &Shared<S>) -> Option<(Stream, Bytes, Credential)> {
+    let stream = timeout(TLS_DEADLINE, handshake(stream, shared)).await.ok().flatten()?;
+    let (upgraded, credential) = timeout(HTTP_DEADLINE, request(stream, shared)).await.ok().flatten()?;
+    // Everything of hyper ends here, its buffer too.
+    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf, credential))
+}
+
+async fn handshake<S>(mut stream: TcpStream, shared: &Shared<S>) -> Option<Stream> {
+    if !plain::speaks_tls(&stream).await? {
+        plain::answer(&mut stream).await;
+        return None;
+    }
+    let limited = Limited::new(stream, HANDSHAKE_BYTES_MAX);
+    let mut stream = TlsAcceptor::from(shared.tls.config()).accept(limited).await.ok()?;
+    stream.get_mut().0.lift();
+    Some(stream)
+}
+
+/// Answers requests until one becomes a WebSocket.
+async fn request<S>(stream: Stream, shared: &Shared<S>) -> Option<(Upgraded, Credential)> {
+    let handover = Handover::default();
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(handover.clone());
+        shared.router.clone().call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_DEADLINE)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    // What the peer did wrong was answered where an answer is defined; there is nobody else to tell.
+    connection.await.ok()?;
+    let (upgrade, credential) = handover.take()?;
+    Some((upgrade.await.ok()?, credential))
+}

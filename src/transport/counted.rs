@@ -1,0 +1,170 @@
+//! Byte streams that know how much went through them.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A stream that counts what it took to write, and gives `first` (what was read too far before) before what it reads.
+pub(super) struct Counted<T> {
+    stream: T,
+    first: Bytes,
+    written: u64,
+}
+
+impl<T> Counted<T> {
+    pub(super) fn new(stream: T, first: Bytes) -> Self {
+        Self { stream, first, written: 0 }
+    }
+
+    /// Bytes the stream has taken so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.first.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let length = self.first.len().min(buffer.remaining());
+        buffer.put_slice(&self.first[..length]);
+        self.first.advance(length);
+        if self.first.is_empty() {
+            self.first = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Counted<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.count(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.count(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<T> Counted<T> {
+    fn count(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(length)) = &result {
+            self.written += *length as u64;
+        }
+        result
+    }
+}
+
+/// A stream that fails once more was read than allowed, until the limit is lifted.
+pub(super) struct Limited<T> {
+    stream: T,
+    /// Bytes that may still be read; `None`: no limit.
+    allowance: Option<usize>,
+}
+
+impl<T> Limited<T> {
+    pub(super) fn new(stream: T, allowance: usize) -> Self {
+        Self { stream, allowance: Some(allowance) }
+    }
+
+    pub(super) fn lift(&mut self) {
+        self.allowance = None;
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Limited<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(allowance) = self.allowance else { return Pin::new(&mut self.stream).poll_read(cx, buffer) };
+        if allowance == 0 {
+            return Poll::Ready(Err(io::Error::other("too much before the handshake was finished")));
+        }
+        let room = allowance.min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        let result = Pin::new(&mut self.stream).poll_read(cx, &mut part);
+        let length = part.filled().len();
+        buffer.advance(length);
+        self.allowance = Some(allowance - length);
+        result
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Limited<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn gives_what_was_read_too_far_first_and_counts_what_was_taken() {
+        let (mut far, near) = tokio::io::duplex(64);
+        far.write_all(b"cd").await.expect("there is room");
+        let mut near = Counted::new(near, Bytes::from_static(b"ab"));
+        let mut read = [0; 4];
+        near.read_exact(&mut read).await.expect("four bytes are there");
+        assert_eq!(&read, b"abcd");
+        near.write_all(b"xyz").await.expect("there is room");
+        assert_eq!(near.written(), 3);
+    }
+
+    #[tokio::test]
+    async fn stops_at_its_allowance_until_lifted() {
+        let (mut far, near) = tokio::io::duplex(64);
+        far.write_all(&[0; 16]).await.expect("there is room");
+        let mut near = Limited::new(near, 10);
+        let mut read = [0; 10];
+        near.read_exact(&mut read).await.expect("within the allowance");
+        assert!(near.read_u8().await.is_err());
+        near.lift();
+        assert_eq!(near.read_u8().await.expect("no limit any more"), 0);
+    }
+}

@@ -1,0 +1,32 @@
+//! Sessions for the tests of this folder: every frame comes back.
+
+use std::future::poll_fn;
+
+use super::Sessions;
+use crate::session::{
+    Peer,
+    link::{Event, Incoming, Link},
+};
+
+#[derive(Clone, Copy)]
+pub(super) struct Echo;
+
+impl Sessions for Echo {
+    #[expect(clippy::manual_async_fn, reason = "the future must not borrow self")]
+    fn run<L: Link>(&self, mut link: L, _peer: Peer) -> impl Future<Output = ()> + Send + 'static {
+        async move {
+            loop {
+                match poll_fn(|cx| link.poll(cx, true)).await {
+                    Event::In(Incoming::Frame(frame)) => link.feed(frame),
+                    Event::In(Incoming::Closed(_) | Incoming::Io) => return,
+                    Event::In(Incoming::Text) => link.start_close(1003, "text"),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+}

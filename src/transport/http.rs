@@ -1,0 +1,57 @@
+//! The routes: the WebSocket endpoint and two probes. Everything else does not exist.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{
+    Extension, Router,
+    extract::{Request, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+    routing::{any, get},
+};
+use hyper::upgrade::OnUpgrade;
+
+use super::{Origins, Sessions, upgrade};
+use crate::session::Credential;
+
+/// Where the endpoint leaves a good upgrade for the connection it came in on.
+#[derive(Clone, Default)]
+pub(super) struct Handover(Arc<Mutex<Option<(OnUpgrade, Credential)>>>);
+
+impl Handover {
+    pub(super) fn take(&self) -> Option<(OnUpgrade, Credential)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, upgrade: OnUpgrade, credential: Credential) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, credential));
+    }
+}
+
+/// The routes of the public listener.
+pub(super) fn router<S: Sessions>(origins: Origins, sessions: S) -> Router {
+    Router::new()
+        .route("/v1/ws", any(websocket).with_state(Arc::new(origins)))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz::<S>).with_state(sessions))
+        .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))
+}
+
+async fn websocket(State(origins): State<Arc<Origins>>, Extension(handover): Extension<Handover>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    match upgrade::check(&head, &origins) {
+        Ok(accepted) => {
+            let response = accepted.response();
+            handover.put(hyper::upgrade::on(Request::from_parts(head, body)), accepted.credential);
+            response
+        }
+        Err(refused) => {
+            tracing::debug!(?refused, "an upgrade was refused");
+            refused.response()
+        }
+    }
+}
+
+async fn readyz<S: Sessions>(State(sessions): State<S>) -> Response {
+    if sessions.ready() { "ready\n".into_response() } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response() }
+}

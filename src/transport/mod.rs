@@ -1,0 +1,66 @@
+//! From a TCP connection to frames: accept loop, TLS, HTTP, WebSocket, and the operator's control socket.
+//! Decides nothing about what the frames say: a [`Link`] is handed to whoever runs [`Sessions`].
+
+pub mod control;
+pub mod tls;
+
+mod accept;
+mod admission;
+mod connection;
+mod counted;
+#[cfg(test)]
+mod echo;
+mod framed;
+mod http;
+mod origin;
+mod plain;
+mod upgrade;
+mod websocket;
+
+use std::time::Duration;
+
+pub use accept::serve;
+pub use framed::FramedLink;
+pub use origin::Origins;
+pub use websocket::WebSocketLink;
+
+use crate::session::{Peer, link::Link};
+
+/// Time from accepting a TCP connection to the end of the TLS handshake.
+pub const TLS_DEADLINE: Duration = Duration::from_secs(5);
+/// Time for the head of an HTTP request, also for the next one of a kept-alive connection.
+pub const HEADERS_DEADLINE: Duration = Duration::from_secs(5);
+/// Time a connection may spend in HTTP without becoming a WebSocket.
+pub const HTTP_DEADLINE: Duration = Duration::from_mins(1);
+/// Bytes a peer may send before its TLS handshake is finished.
+pub const HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of an HTTP request's head.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Header fields of an HTTP request.
+pub const HEADERS_MAX: usize = 100;
+/// Connections to the control socket at the same time.
+pub const CONTROL_CONNECTIONS_MAX: usize = 16;
+
+/// Whoever runs what happens on a link. Cheap to clone.
+pub trait Sessions: Clone + Send + Sync + 'static {
+    /// Runs a session to its end.
+    fn run<L: Link>(&self, link: L, peer: Peer) -> impl Future<Output = ()> + Send + 'static;
+
+    /// Whether new connections are of use: what `/readyz` answers.
+    fn ready(&self) -> bool;
+}
+
+/// What the listener needs to know.
+#[derive(Clone)]
+pub struct Options {
+    /// Connections in all.
+    pub connections_max: usize,
+    /// Connections of one IPv4 address or one IPv6 /64.
+    pub connections_per_address_max: usize,
+    /// Largest frame before authentication, in bytes; the session raises it.
+    pub frame_bytes_before_authentication: usize,
+    /// Which web pages may connect.
+    pub origins: Origins,
+    /// Time for sessions to end after the listener stopped.
+    pub drain: Duration,
+}
