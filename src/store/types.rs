@@ -61,7 +61,9 @@ pub struct NewDevice {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignUpOutcome {
-    Created { administrator: bool },
+    Created {
+        administrator: bool,
+    },
     UsernameTaken,
     /// Account id, device id or identity key is known already.
     IdTaken,
@@ -120,6 +122,8 @@ pub enum SignInOutcome {
     SignedIn(SignedIn),
     /// The stated incarnation is below the known one: the device's store was rolled back.
     RolledBack,
+    /// The device is revoked or its account disabled by now.
+    Refused,
 }
 
 /// Where a log stands for one device.
@@ -215,7 +219,9 @@ pub struct NewKeyPackage {
 pub enum PublishKeyPackagesOutcome {
     Published(Stock),
     /// The init key of this item (last resort: the batch's length) was published before.
-    Repeated { index: usize },
+    Repeated {
+        index: usize,
+    },
     /// More than the limit would be held.
     TooMany,
 }
@@ -334,7 +340,9 @@ pub enum CommitOutcome {
         notified: Vec<DeviceId>,
     },
     /// Another commit of that epoch stands.
-    Stale { current_epoch: Epoch },
+    Stale {
+        current_epoch: Epoch,
+    },
     /// `from_epoch` is above the group's: only a restored server sees that.
     ServerBehind,
     /// The same commit came in another bundle, or a client id is used otherwise.
@@ -355,9 +363,15 @@ pub enum CreateOutcome {
 }
 
 pub enum ProposeOutcome {
-    Accepted { seq: Seq },
-    Duplicate { seq: Seq },
-    Stale { current_epoch: Epoch },
+    Accepted {
+        seq: Seq,
+    },
+    Duplicate {
+        seq: Seq,
+    },
+    Stale {
+        current_epoch: Epoch,
+    },
     NotFound,
     Frozen,
     /// The epoch has its bounded number of proposals.
@@ -411,13 +425,21 @@ pub struct Append {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendOutcome {
-    Accepted { seq: Seq, time: UnixMs },
-    Duplicate { seq: Seq, time: UnixMs },
+    Accepted {
+        seq: Seq,
+        time: UnixMs,
+    },
+    Duplicate {
+        seq: Seq,
+        time: UnixMs,
+    },
     /// No open window: a stranger, a removed or leaving member, or no such group.
     NotFound,
     /// The same ciphertext came from another device, or the client id was used for a handshake.
     Conflict,
-    Stale { current_epoch: Epoch },
+    Stale {
+        current_epoch: Epoch,
+    },
     Frozen,
     /// The message's epoch is above the group's.
     ServerBehind,
@@ -434,6 +456,9 @@ pub struct StoredEntry {
     pub sender_ref: SenderRef,
     pub entry_hash: Hash,
     pub body: Bytes,
+    /// Devices whose leaves this commit removes: their windows end here. Filled where the entry comes from memory;
+    /// what is read from disk has passed the window filter already.
+    pub removes: Box<[DeviceId]>,
     /// The encoded `Envelope` with an `Entries` push of this entry alone, made by the first session that needs it.
     pub frame: OnceLock<Bytes>,
 }
@@ -450,7 +475,13 @@ pub enum SenderRef {
 pub enum Item {
     Entry(std::sync::Arc<StoredEntry>),
     /// `from..=to` are not given to this device.
-    Skipped { from: Seq, to: Seq, reason: SkipReason, time: UnixMs, running_hash: Hash },
+    Skipped {
+        from: Seq,
+        to: Seq,
+        reason: SkipReason,
+        time: UnixMs,
+        running_hash: Hash,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

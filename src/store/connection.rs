@@ -1,0 +1,57 @@
+//! Connections to the database, with the settings that durability and hostile files ask for.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
+
+use super::values::Sql;
+
+/// "Svgn": says whose file this is.
+pub(super) const APPLICATION_ID: i32 = 0x5376_676e;
+
+/// Distinct statements of the hot paths, kept prepared.
+const STATEMENTS: usize = 192;
+
+/// The one connection that writes and checkpoints.
+pub(super) fn writer(path: &Path) -> Sql<Connection> {
+    let db = open(path)?;
+    db.pragma_update(None, "cache_size", -16_384)?;
+    Ok(db)
+}
+
+/// A connection that only reads. Closing it never checkpoints: that is the writer's.
+pub(super) fn reader(path: &Path) -> Sql<Connection> {
+    let db = open(path)?;
+    db.pragma_update(None, "query_only", true)?;
+    db.pragma_update(None, "cache_size", -2048)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(db)
+}
+
+/// A connection that looks at a file that may be anybody's, and leaves it as it is.
+pub(super) fn probe(path: &Path) -> Sql<Connection> {
+    let db = Connection::open_with_flags(path, flags())?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    db.pragma_update(None, "trusted_schema", false)?;
+    db.pragma_update(None, "query_only", true)?;
+    Ok(db)
+}
+
+fn open(path: &Path) -> Sql<Connection> {
+    let db = Connection::open_with_flags(path, flags())?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.pragma_update(None, "trusted_schema", false)?;
+    db.pragma_update(None, "cell_size_check", true)?;
+    db.pragma_update(None, "secure_delete", true)?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
+    db.pragma_update(None, "synchronous", "full")?;
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(db)
+}
+
+/// Every connection stays on one thread; the file exists before it is opened, so that its mode is ours.
+fn flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
+}

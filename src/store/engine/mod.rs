@@ -1,0 +1,13 @@
+//! The machinery under the verbs: one writer with group commit, a few readers, and how an answer finds its caller.
+
+mod answer;
+mod disk;
+mod job;
+mod readers;
+mod wal;
+mod writer;
+
+pub use answer::Answer;
+pub(super) use job::{Job, Mode, Task};
+pub(super) use readers::Readers;
+pub(super) use writer::{Published, Txn, Writer, WriterQueue};

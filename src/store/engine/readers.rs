@@ -1,0 +1,81 @@
+//! Reader threads, each with its own connection: short snapshots beside the writer.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{oneshot, watch};
+
+use super::Answer;
+use crate::store::{connection, lock::OpenError, types::StoreError, values::Sql};
+
+type Read = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// The pool. Its threads end when it is dropped.
+pub(in crate::store) struct Readers {
+    queue: SyncSender<Read>,
+    failed: watch::Sender<bool>,
+}
+
+impl Readers {
+    pub(in crate::store) fn start(
+        path: &Path,
+        threads: usize,
+        bound: usize,
+        failed: watch::Sender<bool>,
+    ) -> Result<Self, OpenError> {
+        let (queue, waiting) = sync_channel(bound);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for number in 0..threads.max(1) {
+            let (db, waiting) = (connection::reader(path)?, waiting.clone());
+            thread::Builder::new().name(format!("store-reader-{number}")).spawn(move || serve(db, &waiting))?;
+        }
+        Ok(Self { queue, failed })
+    }
+
+    /// Runs `work` on one snapshot.
+    pub(in crate::store) fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Sql<T> + Send + 'static,
+    ) -> Answer<T> {
+        let (caller, receiver) = oneshot::channel();
+        let failed = self.failed.clone();
+        let read: Read = Box::new(move |db| {
+            let answer = snapshot(db, work).map_err(|error| {
+                tracing::error!(%error, "a read failed");
+                failed.send_replace(true);
+                StoreError::Failed
+            });
+            // A caller that went away does not want to know.
+            drop(caller.send(answer));
+        });
+        match self.queue.try_send(read) {
+            Ok(()) => Answer::waiting(receiver),
+            Err(TrySendError::Full(_)) => Answer::refused(StoreError::Busy),
+            Err(TrySendError::Disconnected(_)) => Answer::refused(StoreError::Failed),
+        }
+    }
+}
+
+fn serve(mut db: Connection, waiting: &Mutex<Receiver<Read>>) {
+    loop {
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match next {
+            Ok(read) => read(&mut db),
+            Err(_) => return,
+        }
+    }
+}
+
+fn snapshot<T>(db: &mut Connection, work: impl FnOnce(&Connection) -> Sql<T>) -> Sql<T> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    let answer = work(&transaction)?;
+    transaction.commit()?;
+    Ok(answer)
+}

@@ -1,0 +1,258 @@
+//! The writer: takes everything that waits, commits it as one transaction, then answers each waiter.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::watch;
+
+use super::{Answer, Job, Mode, Task, disk::Disk, wal::Wal};
+use crate::{
+    ids::LogId,
+    store::{
+        known::Known,
+        options::Options,
+        tail::Tail,
+        types::{StoreError, StoredEntry},
+        values::Sql,
+    },
+};
+
+/// Quiet time after which the write-ahead log is emptied.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// What a job works on: the open transaction and what the writer knows by heart.
+pub(in crate::store) struct Txn<'a> {
+    pub(in crate::store) db: &'a Connection,
+    pub(in crate::store) known: &'a mut Known,
+    /// What live sessions may read from memory once the transaction is durable.
+    pub(in crate::store) published: &'a mut Vec<Published>,
+    pub(in crate::store) options: &'a Options,
+}
+
+/// The next entry of a log, for the tail.
+pub(in crate::store) type Published = (LogId, Arc<StoredEntry>);
+
+/// The way to the writer. The thread ends when the last of these is gone.
+#[derive(Clone)]
+pub(in crate::store) struct WriterQueue(SyncSender<Box<dyn Job>>);
+
+impl WriterQueue {
+    pub(in crate::store) fn submit<T, F>(&self, mode: Mode, work: F) -> Answer<T>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (job, answer) = Task::new(mode, work);
+        match self.0.try_send(job) {
+            Ok(()) => answer,
+            Err(TrySendError::Full(_)) => Answer::refused(StoreError::Busy),
+            Err(TrySendError::Disconnected(_)) => Answer::refused(StoreError::Failed),
+        }
+    }
+}
+
+/// The state of the writer's thread.
+pub(in crate::store) struct Writer {
+    db: Connection,
+    known: Known,
+    published: Vec<Published>,
+    options: Options,
+    tail: Arc<Tail>,
+    disk: Disk,
+    wal: Wal,
+    failed: watch::Sender<bool>,
+}
+
+/// The batch cannot be committed.
+enum Aborted {
+    /// The disk is full: nothing was written, and the next batch may fare better.
+    Full,
+    /// Nothing this process says about the database can be trusted any more.
+    Broken(rusqlite::Error),
+}
+
+impl Writer {
+    /// Starts the thread. `stopped` is dropped when it has ended.
+    pub(in crate::store) fn start(
+        db: Connection,
+        directory: PathBuf,
+        options: Options,
+        tail: Arc<Tail>,
+        failed: watch::Sender<bool>,
+        stopped: watch::Sender<()>,
+    ) -> std::io::Result<WriterQueue> {
+        let (queue, waiting) = sync_channel(options.queue);
+        let disk = Disk::new(directory, options.disk_reserve);
+        let mut writer =
+            Self { db, known: Known::default(), published: Vec::new(), options, tail, disk, wal: Wal::default(), failed };
+        thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            let _abort = AbortOnPanic;
+            let _stopped = stopped;
+            writer.serve(&waiting);
+        })?;
+        Ok(WriterQueue(queue))
+    }
+
+    fn serve(&mut self, waiting: &Receiver<Box<dyn Job>>) {
+        let mut batch = Vec::new();
+        while let Some(first) = self.next(waiting) {
+            let mut bytes = first.mode().bytes;
+            batch.push(first);
+            while batch.len() < self.options.batch_jobs && bytes < self.options.batch_bytes {
+                let Ok(job) = waiting.try_recv() else { break };
+                bytes += job.mode().bytes;
+                batch.push(job);
+            }
+            let last = batch.iter().any(|job| job.mode().last);
+            if let Err(error) = self.commit(&mut batch, bytes) {
+                tracing::error!(%error, "the database failed; nothing more is acknowledged");
+                self.failed.send_replace(true);
+                return;
+            }
+            if last {
+                break;
+            }
+        }
+        if let Err(error) = self.wal.empty(&self.db) {
+            tracing::warn!(%error, "the write-ahead log was left for the next start");
+        }
+    }
+
+    /// The next job; `None` when nobody can send one any more. Blocks; a quiet moment is used to empty the log.
+    fn next(&mut self, waiting: &Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
+        match waiting.try_recv() {
+            Ok(job) => return Some(job),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => {}
+        }
+        if self.wal.is_dirty() {
+            match waiting.recv_timeout(IDLE) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(error) = self.wal.empty(&self.db) {
+                        tracing::warn!(%error, "a checkpoint failed and is tried again later");
+                    }
+                }
+            }
+        }
+        waiting.recv().ok()
+    }
+
+    /// One transaction. Every job of the batch is answered, whatever happens; an error means that no more may be taken.
+    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>, bytes: usize) -> Sql<()> {
+        let mut verdicts = Vec::with_capacity(batch.len());
+        match self.transact(batch, &mut verdicts) {
+            Ok(()) => {
+                self.tail.publish(self.published.drain(..));
+                let jobs = batch.len();
+                for (job, verdict) in batch.drain(..).zip(verdicts) {
+                    job.answer(verdict);
+                }
+                self.known.bound();
+                self.wal.committed(&self.db, jobs, bytes)
+            }
+            Err(aborted) => {
+                self.published.clear();
+                self.known.clear();
+                let (verdict, result) = match aborted {
+                    Aborted::Full => {
+                        self.disk.filled();
+                        (StoreError::DiskLow, self.roll_back())
+                    }
+                    Aborted::Broken(error) => (StoreError::Failed, Err(error)),
+                };
+                let verdict = if result.is_err() { StoreError::Failed } else { verdict };
+                batch.drain(..).for_each(|job| job.answer(Err(verdict)));
+                result
+            }
+        }
+    }
+
+    fn transact(&mut self, batch: &mut [Box<dyn Job>], verdicts: &mut Vec<Result<(), StoreError>>) -> Result<(), Aborted> {
+        let refusal =
+            if self.disk.is_low() { Some(StoreError::DiskLow) } else { self.wal.is_too_long().then_some(StoreError::Busy) };
+        self.execute("BEGIN IMMEDIATE")?;
+        for job in batch {
+            let mode = job.mode();
+            verdicts.push(match refusal {
+                Some(error) if mode.grows => Err(error),
+                _ if mode.guarded => self.run_guarded(job.as_mut())?,
+                _ => Ok(self.run(job.as_mut()).map_err(aborted)?),
+            });
+        }
+        self.known.write_back(&self.db).map_err(aborted)?;
+        self.execute("COMMIT")
+    }
+
+    fn run(&mut self, job: &mut dyn Job) -> Sql<()> {
+        job.run(&mut Txn { db: &self.db, known: &mut self.known, published: &mut self.published, options: &self.options })
+    }
+
+    /// A job that fails in the middle takes back what it did, and nothing else.
+    fn run_guarded(&mut self, job: &mut dyn Job) -> Result<Result<(), StoreError>, Aborted> {
+        self.known.write_back(&self.db).map_err(aborted)?;
+        let published = self.published.len();
+        self.execute("SAVEPOINT job")?;
+        match self.run(job) {
+            Ok(()) => {
+                self.execute("RELEASE job")?;
+                Ok(Ok(()))
+            }
+            Err(error) if is_of_the_job(&error) => {
+                tracing::error!(%error, "a verb met a contradiction and was taken back");
+                self.published.truncate(published);
+                self.known.clear();
+                self.execute("ROLLBACK TO job")?;
+                self.execute("RELEASE job")?;
+                Ok(Err(StoreError::Failed))
+            }
+            Err(error) => Err(aborted(error)),
+        }
+    }
+
+    fn execute(&self, statement: &str) -> Result<(), Aborted> {
+        self.db.prepare_cached(statement).and_then(|mut statement| statement.execute([])).map(drop).map_err(aborted)
+    }
+
+    fn roll_back(&self) -> Sql<()> {
+        // The engine may have rolled back by itself.
+        if self.db.is_autocommit() { Ok(()) } else { self.db.execute_batch("ROLLBACK") }
+    }
+}
+
+fn aborted(error: rusqlite::Error) -> Aborted {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Aborted::Full,
+        _ => Aborted::Broken(error),
+    }
+}
+
+/// The statement was at fault, not the engine: a constraint, a value of another type than expected.
+fn is_of_the_job(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error_code() {
+        Some(code) => {
+            matches!(code, ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig | ErrorCode::Unknown)
+        }
+        None => true,
+    }
+}
+
+/// A panic of the writer leaves nobody to say what is durable: the process ends and starts anew.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::abort();
+        }
+    }
+}

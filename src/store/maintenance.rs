@@ -1,0 +1,181 @@
+//! What goes: entries that everybody has passed or nobody may keep waiting for, and whatever has expired.
+
+use std::sync::atomic::Ordering;
+
+use rusqlite::{OptionalExtension as _, params};
+use sovereign_proto::log::Kind;
+
+use super::{
+    Answer, Store, claims,
+    engine::Txn,
+    log::{id, seq_of},
+    options::days_ms,
+    values::{Sql, U, uint},
+};
+use crate::{clock::UnixMs, ids::Seq};
+
+/// Rows looked at by one call at most, in each of its parts.
+const ROWS: i64 = 1000;
+/// Days that a client id is remembered beyond its message.
+const IDEMPOTENCY_EXTRA_DAYS: u64 = 7;
+
+/// What one call of [`Store::trim`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrimReport {
+    /// Entries deleted.
+    pub entries: u64,
+    /// Other rows deleted: client ids, closed windows, expired claims, tokens, invites and reservations.
+    pub others: u64,
+    /// The call stopped at its bound: there may be more to do right now.
+    pub more: bool,
+}
+
+/// How far the entries of one log may go.
+struct Floor {
+    /// Everything up to here: every open or draining window has passed it.
+    passed: Seq,
+    /// Handshakes up to here: there are too many behind them.
+    commits: Seq,
+}
+
+impl Store {
+    /// Deletes a bounded number of rows and goes on where it stopped with the next call.
+    pub fn trim(&self, now: UnixMs) -> Answer<TrimReport> {
+        let next_log = self.0.next_log_to_trim.clone();
+        self.relieve(move |txn| {
+            let mut report = TrimReport::default();
+            let from = next_log.load(Ordering::Relaxed);
+            next_log.store(txn.trim_logs(from, now, &mut report)?, Ordering::Relaxed);
+            txn.trim_sent(now, &mut report)?;
+            txn.trim_expired(now, &mut report)?;
+            Ok(report)
+        })
+    }
+}
+
+impl Txn<'_> {
+    /// Trims logs from a number on; gives the number to go on with, 0 after the last.
+    fn trim_logs(&mut self, from: i64, now: UnixMs, report: &mut TrimReport) -> Sql<i64> {
+        let mut budget = ROWS;
+        let logs: Vec<(i64, Seq)> = self
+            .db
+            .prepare_cached("SELECT log_no, next_seq - 1 FROM logs WHERE log_no >= ?1 ORDER BY log_no LIMIT ?2")?
+            .query_map([from, ROWS], |row| Ok((row.get(0)?, uint(row, 1)?)))?
+            .collect::<Sql<_>>()?;
+        let last = logs.len() < 1000;
+        for &(log_no, head) in &logs {
+            if budget <= 0 {
+                report.more = true;
+                return Ok(log_no);
+            }
+            budget -= 1 + self.trim_log(log_no, head, now, budget, report)?;
+        }
+        report.more |= !last;
+        Ok(if last { 0 } else { logs.last().map_or(0, |(log_no, _)| log_no + 1) })
+    }
+
+    /// Gives the number of rows looked at.
+    fn trim_log(&mut self, log_no: i64, head: Seq, now: UnixMs, budget: i64, report: &mut TrimReport) -> Sql<i64> {
+        let floor = self.floor(log_no, head)?;
+        let message_cutoff = now.saturating_sub(days_ms(self.options.message_days));
+        let commit_cutoff = now.saturating_sub(days_ms(self.options.commit_days));
+        let rows: Vec<(i64, u8, UnixMs, Option<i64>)> = self
+            .db
+            .prepare_cached("SELECT id, kind, time, body_no FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3")?
+            .query_map([id(log_no, 0), id(log_no, head), budget], |row| {
+                Ok((row.get(0)?, row.get(1)?, uint(row, 2)?, row.get(3)?))
+            })?
+            .collect::<Sql<_>>()?;
+        let mut looked_at = 0;
+        for (id, kind, time, body_no) in rows {
+            let seq = seq_of(id);
+            if seq > floor.passed.max(floor.commits) && time > message_cutoff {
+                // Entries stand in the order of their times: what follows is younger.
+                break;
+            }
+            looked_at += 1;
+            let expired =
+                if kind == Kind::Message as u8 { time <= message_cutoff } else { time <= commit_cutoff || seq <= floor.commits };
+            if seq <= floor.passed || expired {
+                self.delete_entry(id, body_no)?;
+                report.entries += 1;
+            }
+        }
+        Ok(looked_at)
+    }
+
+    fn floor(&self, log_no: i64, head: Seq) -> Sql<Floor> {
+        let slowest: Option<U> = self
+            .db
+            .prepare_cached("SELECT min(cursor) FROM windows WHERE log_no = ?1 AND state < 2")?
+            .query_one([log_no], |row| row.get(0))?;
+        let commits: Option<U> = self
+            .db
+            .prepare_cached(
+                "SELECT seq FROM commits WHERE log_no = ?1 AND from_epoch < (SELECT epoch FROM groups WHERE log_no = ?1) - ?2
+                 ORDER BY from_epoch DESC LIMIT 1",
+            )?
+            .query_one(params![log_no, U(self.options.commits_kept)], |row| row.get(0))
+            .optional()?;
+        Ok(Floor { passed: slowest.map_or(head, |seq| seq.0), commits: commits.map_or(0, |seq| seq.0) })
+    }
+
+    fn delete_entry(&mut self, id: i64, body_no: Option<i64>) -> Sql<()> {
+        self.db.prepare_cached("DELETE FROM entries WHERE id = ?1")?.execute([id])?;
+        if let Some(body_no) = body_no
+            && !self.db.prepare_cached("SELECT 1 FROM entries WHERE body_no = ?1")?.exists([body_no])?
+        {
+            self.db.prepare_cached("DELETE FROM bodies WHERE body_no = ?1")?.execute([body_no])?;
+        }
+        Ok(())
+    }
+
+    /// Client ids outlive their messages by a week.
+    fn trim_sent(&mut self, now: UnixMs, report: &mut TrimReport) -> Sql<()> {
+        let days = self.options.message_days.max(self.options.commit_days) + IDEMPOTENCY_EXTRA_DAYS;
+        let deleted = self
+            .db
+            .prepare_cached(
+                "DELETE FROM sent WHERE sent_no IN (SELECT sent_no FROM sent ORDER BY sent_no LIMIT ?2) AND time <= ?1",
+            )?
+            .execute(params![U(now.saturating_sub(days_ms(days))), ROWS])?;
+        report.count(deleted);
+        Ok(())
+    }
+
+    fn trim_expired(&mut self, now: UnixMs, report: &mut TrimReport) -> Sql<()> {
+        let ago = |days| U(now.saturating_sub(days_ms(days)));
+        let commit_days = self.options.commit_days;
+        let expired = [
+            ("DELETE FROM reservations WHERE group_id IN (SELECT group_id FROM reservations WHERE expires_at <= ?1 LIMIT ?2)", U(now)),
+            ("DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE expires_at <= ?1 LIMIT ?2)", U(now)),
+            ("DELETE FROM invites WHERE hash IN (SELECT hash FROM invites WHERE expires_at <= ?1 LIMIT ?2)", ago(30)),
+            (
+                "DELETE FROM claims WHERE claim_no IN (SELECT claim_no FROM claims WHERE claimed_at <= ?1 LIMIT ?2)",
+                U(now.saturating_sub(claims::CLAIM_MS)),
+            ),
+            (
+                "DELETE FROM windows WHERE window_no IN
+                 (SELECT window_no FROM windows WHERE leave_seq IS NOT NULL AND left_at <= ?1 LIMIT ?2)",
+                ago(commit_days),
+            ),
+            (
+                "DELETE FROM commits WHERE (log_no, from_epoch) IN
+                 (SELECT log_no, from_epoch FROM commits JOIN groups USING (log_no) WHERE time <= ?1 AND from_epoch + 1 < epoch LIMIT ?2)",
+                ago(commit_days + IDEMPOTENCY_EXTRA_DAYS),
+            ),
+        ];
+        for (sql, limit) in expired {
+            let deleted = self.db.prepare_cached(sql)?.execute(params![limit, ROWS])?;
+            report.count(deleted);
+        }
+        Ok(())
+    }
+}
+
+impl TrimReport {
+    fn count(&mut self, deleted: usize) {
+        self.others += deleted as u64;
+        self.more |= deleted >= 1000;
+    }
+}

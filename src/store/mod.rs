@@ -1,0 +1,171 @@
+//! Everything durable, behind domain verbs: accounts and devices, key packages, groups, logs and windows.
+//!
+//! One writer thread takes whatever verbs wait, commits them as one transaction and only then answers; a few reader
+//! threads serve short snapshots beside it. A verb is queued at the moment it is called, so that verbs called in order
+//! are written in order; what it gives back only waits for the answer. SQL, rows and transactions do not leave here.
+
+mod accounts;
+mod acknowledgements;
+mod audit;
+mod claims;
+mod commits;
+mod confirmations;
+mod connection;
+mod departures;
+mod engine;
+mod groups;
+mod invites;
+mod key_packages;
+mod known;
+pub mod lock;
+mod log;
+mod maintenance;
+mod manifests;
+mod messages;
+mod migrate;
+mod options;
+mod pages;
+mod proposals;
+mod rosters;
+mod sessions;
+mod tail;
+mod tokens;
+pub mod types;
+mod values;
+mod windows;
+
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicI64},
+};
+
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use self::{
+    acknowledgements::Pending,
+    engine::{Mode, Readers, Txn, Writer, WriterQueue},
+    tail::Tail,
+    values::{Sql, uint},
+};
+pub use self::{
+    engine::Answer,
+    lock::{DataDir, OpenError},
+    maintenance::TrimReport,
+    options::Options,
+    types::*,
+};
+use crate::{
+    clock::Clock,
+    ids::{LogId, Seq},
+};
+
+/// The store. Clones are handles of the same one; when the last is gone, its threads end.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    writer: WriterQueue,
+    readers: Readers,
+    tail: Arc<Tail>,
+    pending: Pending,
+    failed: watch::Receiver<bool>,
+    stopped: watch::Receiver<()>,
+    generation: u64,
+    clock: Clock,
+    /// Where the next call of `trim` goes on.
+    next_log_to_trim: Arc<AtomicI64>,
+    /// Held as long as the database is open.
+    _directory: DataDir,
+}
+
+impl Store {
+    /// Opens, or makes, the database of a data directory; brings its schema up to date; starts the threads.
+    pub fn open(directory: &DataDir, options: Options, clock: Clock) -> Result<Self, OpenError> {
+        let path = directory.path().join("sovereign.db");
+        lock::private(&path)?;
+        let version = migrate::version(&path)?;
+        let mut db = connection::writer(&path)?;
+        migrate::run(&mut db, directory, version)?;
+        let generation = db.query_one("SELECT store_generation FROM meta", [], |row| uint(row, 0))?;
+        directory.sync()?;
+
+        let (fail, failed) = watch::channel(false);
+        let (stop, stopped) = watch::channel(());
+        let tail = Arc::new(Tail::new(options.tail_bytes));
+        let readers = Readers::start(&path, options.readers, options.read_queue, fail.clone())?;
+        let writer = Writer::start(db, directory.path().to_path_buf(), options, tail.clone(), fail, stop)?;
+        let pending = Pending::new(options.pending_acknowledgements);
+        Ok(Self(Arc::new(Inner {
+            writer,
+            readers,
+            tail,
+            pending,
+            failed,
+            stopped,
+            generation,
+            clock,
+            next_log_to_trim: Arc::default(),
+            _directory: directory.clone(),
+        })))
+    }
+
+    /// The store's generation, from 1; raised when it was restored from a backup.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    /// Resolves when the engine has failed: nothing more is acknowledged and the process has to end (exit 74).
+    pub fn failed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut failed = self.0.failed.clone();
+        async move {
+            // Without senders the threads have ended in order, and nothing can fail any more.
+            if failed.wait_for(|failed| *failed).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The entries of a log behind `after` up to its head, if all of them are in memory; `None`: ask
+    /// [`Store::page`]. Only for a device whose window is open and flows, and only up to the first entry that
+    /// [`StoredEntry::removes`] it: what stands behind that is not for it.
+    #[must_use]
+    pub fn tail(&self, log: LogId, after: Seq) -> Option<Vec<Arc<StoredEntry>>> {
+        self.0.tail.behind(log, after)
+    }
+
+    /// Writes the acknowledgements that wait, empties the write-ahead log and ends the writer. Every later verb fails.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.flush_acknowledgements().await?;
+        self.0.writer.submit(Mode { grows: false, guarded: false, bytes: 0, last: true }, |_| Ok(())).await?;
+        // Ends when the writer's thread drops its end.
+        let mut stopped = self.0.stopped.clone();
+        while stopped.changed().await.is_ok() {}
+        Ok(())
+    }
+
+    /// A verb of the hot path: all its checks come before its first write, so that it needs no savepoint.
+    fn append_job<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static,
+    ) -> Answer<T> {
+        self.0.writer.submit(Mode { grows: true, guarded: false, bytes, last: false }, work)
+    }
+
+    /// A verb that stores something.
+    fn write<T: Send + 'static>(&self, bytes: usize, work: impl FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static) -> Answer<T> {
+        self.0.writer.submit(Mode { grows: true, guarded: true, bytes, last: false }, work)
+    }
+
+    /// A verb that is taken even when the disk is nearly full: it frees space, or closes a door.
+    fn relieve<T: Send + 'static>(&self, work: impl FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static) -> Answer<T> {
+        self.0.writer.submit(Mode { grows: false, guarded: true, bytes: 0, last: false }, work)
+    }
+
+    /// A verb that only reads, on one snapshot beside the writer.
+    fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Sql<T> + Send + 'static) -> Answer<T> {
+        self.0.readers.read(work)
+    }
+}

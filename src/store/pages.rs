@@ -1,0 +1,175 @@
+//! Reading a log through a device's windows, in pages. Every seq of a window is represented, or named as skipped.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{
+    Answer, Store, known,
+    log::{self, COLUMNS, id},
+    sessions,
+    types::{Hash, Item, LogPosition, Page, SkipReason},
+    values::{Sql, U},
+    windows::{self, Window},
+};
+use crate::{
+    clock::UnixMs,
+    ids::{DeviceId, LogId, Seq},
+};
+
+/// Entries of one page at most.
+const PAGE_MAX: usize = 256;
+
+/// What a page is read from.
+struct Reading<'a> {
+    db: &'a Connection,
+    log_no: i64,
+    /// The time of what is skipped with nothing behind it.
+    now: UnixMs,
+}
+
+impl Store {
+    /// The entries behind `after` in the window that flows now, oldest first; `None`: none does. At most `limit` (and
+    /// never more than 256) entries and `max_bytes` of bodies, but always at least one.
+    pub fn page(&self, log: LogId, device: DeviceId, after: Seq, limit: usize, max_bytes: usize) -> Answer<Option<Page>> {
+        let now = self.0.clock.now_ms();
+        self.read(move |db| {
+            let Some((log_no, device_no)) = numbers(db, log, device)? else { return Ok(None) };
+            let Some((window, end)) = windows::readable(db, log_no, device_no)? else { return Ok(None) };
+            Reading { db, log_no, now }.forward(&window, end, after, limit.clamp(1, PAGE_MAX), max_bytes).map(Some)
+        })
+    }
+
+    /// The entries before `before` in any window of the device whose Welcome was acknowledged, newest first, at most
+    /// `limit` (and never more than 256); `None`: there is no such window.
+    pub fn page_back(&self, log: LogId, device: DeviceId, before: Seq, limit: usize) -> Answer<Option<Page>> {
+        let now = self.0.clock.now_ms();
+        self.read(move |db| {
+            let Some((log_no, device_no)) = numbers(db, log, device)? else { return Ok(None) };
+            let mut windows = windows::all(db, log_no, device_no)?;
+            windows.retain(|window| window.welcomed);
+            windows.reverse();
+            if windows.is_empty() {
+                return Ok(None);
+            }
+            let head = known::stored_head(db, log_no)?;
+            Reading { db, log_no, now }.backward(&windows, head, before, limit.clamp(1, PAGE_MAX)).map(Some)
+        })
+    }
+
+    /// Where a log stands for a device, acknowledgements included that are not durable yet; `None`: nothing flows.
+    pub fn position(&self, log: LogId, device: DeviceId) -> Answer<Option<LogPosition>> {
+        let acknowledged = self.0.pending.at_least(device, log, 0);
+        self.read(move |db| {
+            let Some((log_no, device_no)) = numbers(db, log, device)? else { return Ok(None) };
+            let position = sessions::position(db, log, log_no, device_no)?;
+            Ok(position.map(|position| LogPosition { cursor: position.cursor.max(acknowledged.min(position.head)), ..position }))
+        })
+    }
+}
+
+impl Reading<'_> {
+    fn forward(&self, window: &Window, (end, end_hash): (Seq, Hash), after: Seq, limit: usize, max_bytes: usize) -> Sql<Page> {
+        let mut position = after.max(window.join_seq).min(end);
+        let (mut items, mut rows_read, mut bytes, mut full) = (Vec::new(), 0, 0_usize, false);
+        let mut statement = self.db.prepare_cached(&entries("entries.id > ?1 AND entries.id <= ?2 ORDER BY entries.id"))?;
+        let mut rows = statement.query(params![id(self.log_no, position), id(self.log_no, end), U(limit as u64)])?;
+        while let Some(row) = rows.next()? {
+            let (entry, previous) = log::stored(row)?;
+            bytes = bytes.saturating_add(entry.body.len());
+            full = bytes > max_bytes && !items.is_empty();
+            if full {
+                break;
+            }
+            if entry.seq > position + 1 {
+                items.push(gone(position + 1, entry.seq - 1, entry.time, previous));
+            }
+            (position, rows_read) = (entry.seq, rows_read + 1);
+            items.push(Item::Entry(entry));
+        }
+        if !full && rows_read < limit && position < end {
+            items.push(gone(position + 1, end, self.now, end_hash));
+            position = end;
+        }
+        Ok(Page { items, head: end, more: position < end, ended: window.left.is_some() && position == end })
+    }
+
+    /// `windows` newest first.
+    fn backward(&self, windows: &[Window], head: (Seq, Hash), before: Seq, limit: usize) -> Sql<Page> {
+        let (mut items, mut below) = (Vec::new(), before);
+        let mut later: Option<&Window> = None;
+        for window in windows {
+            let (end, end_hash) = window.end(head);
+            let top = end.min(below.saturating_sub(1));
+            if top <= window.join_seq {
+                later = Some(window);
+                continue;
+            }
+            if items.len() >= limit {
+                break;
+            }
+            if let Some(later) = later.filter(|later| !items.is_empty() && later.join_seq > end) {
+                let (from, to) = (end + 1, later.join_seq);
+                items.push(Item::Skipped {
+                    from,
+                    to,
+                    reason: SkipReason::BeforeJoin,
+                    time: self.now,
+                    running_hash: later.join_hash,
+                });
+            }
+            let top_hash = if top == end { end_hash } else { self.hash_at(top)? };
+            below = self.window_back(window, (top, top_hash), limit, &mut items)?;
+            later = Some(window);
+        }
+        let oldest = windows.last().map_or(0, |window| window.join_seq);
+        let current = windows.first().map_or(0, |window| window.end(head).0);
+        Ok(Page { more: below > oldest + 1, items, head: current, ended: false })
+    }
+
+    /// Reads one window down from `top`; gives the lowest seq that was represented.
+    fn window_back(&self, window: &Window, (top, mut hash): (Seq, Hash), limit: usize, items: &mut Vec<Item>) -> Sql<Seq> {
+        let mut below = top + 1;
+        let mut statement = self.db.prepare_cached(&entries("entries.id > ?1 AND entries.id <= ?2 ORDER BY entries.id DESC"))?;
+        let room = limit.saturating_sub(items.len());
+        let mut rows = statement.query(params![id(self.log_no, window.join_seq), id(self.log_no, top), U(room as u64)])?;
+        let mut rows_read = 0;
+        while let Some(row) = rows.next()? {
+            let (entry, previous) = log::stored(row)?;
+            if entry.seq + 1 < below {
+                items.push(gone(entry.seq + 1, below - 1, entry.time, hash));
+            }
+            (below, hash, rows_read) = (entry.seq, previous, rows_read + 1);
+            items.push(Item::Entry(entry));
+        }
+        if rows_read < room && below > window.join_seq + 1 {
+            items.push(gone(window.join_seq + 1, below - 1, self.now, hash));
+            below = window.join_seq + 1;
+        }
+        Ok(below)
+    }
+
+    /// The running hash at a seq inside a window, if the entry behind it is still there; zeros if it is not: then the
+    /// client asked from inside a gap and gets the hash with the gap's end.
+    fn hash_at(&self, seq: Seq) -> Sql<Hash> {
+        let sql = "SELECT previous_hash FROM entries WHERE id = ?1";
+        Ok(self.db.prepare_cached(sql)?.query_one([id(self.log_no, seq + 1)], |row| row.get(0)).optional()?.unwrap_or([0; 32]))
+    }
+}
+
+fn entries(condition: &str) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM entries LEFT JOIN devices ON device_no = sender LEFT JOIN bodies USING (body_no) WHERE {condition} LIMIT ?3"
+    )
+}
+
+fn gone(from: Seq, to: Seq, time: UnixMs, running_hash: Hash) -> Item {
+    Item::Skipped { from, to, reason: SkipReason::Retention, time, running_hash }
+}
+
+/// The numbers of a log and a device. Another device's log is none.
+fn numbers(db: &Connection, log: LogId, device: DeviceId) -> Sql<Option<(i64, i64)>> {
+    if matches!(log, LogId::Device(owner) if owner != device) {
+        return Ok(None);
+    }
+    let log_no = log::number(db, &log)?;
+    Ok(log_no.zip(known::device(db, device)?.map(|device| device.no)))
+}

@@ -1,0 +1,78 @@
+//! Proposals of the current epoch, waiting for the commit that takes or drops them.
+
+use bytes::Bytes;
+use rusqlite::params;
+use sha2::{Digest as _, Sha256};
+use sovereign_proto::log::{self, Kind};
+
+use super::{
+    Answer, Store,
+    engine::Txn,
+    log::NewEntry,
+    messages::Sent,
+    types::{Hash, ProposeOutcome, SenderRef},
+    values::{Sql, U},
+};
+use crate::{
+    clock::UnixMs,
+    ids::{ClientId, DeviceId, Epoch, GroupId, LogId},
+};
+
+/// Proposals of one epoch at most.
+const PROPOSALS_MAX: i64 = 64;
+
+impl Store {
+    /// Stores a validated proposal for an epoch. The same bytes again are answered as the first time, also when the
+    /// epoch has passed.
+    pub fn propose(
+        &self,
+        group: GroupId,
+        device: DeviceId,
+        epoch: Epoch,
+        proposal: Bytes,
+        now: UnixMs,
+    ) -> Answer<ProposeOutcome> {
+        let hash: Hash = Sha256::digest(&proposal).into();
+        self.write(proposal.len(), move |txn| txn.propose(group, device, epoch, proposal, hash, now))
+    }
+}
+
+impl Txn<'_> {
+    fn propose(
+        &mut self,
+        group: GroupId,
+        device: DeviceId,
+        epoch: Epoch,
+        body: Bytes,
+        hash: Hash,
+        now: UnixMs,
+    ) -> Sql<ProposeOutcome> {
+        let (Some(known), Some(sender)) = (self.group(group)?, self.device(device)?) else { return Ok(ProposeOutcome::NotFound) };
+        let key = ClientId::try_from(&hash[..16]).expect("half of a hash has the length of a client id");
+        if let Some(sent) = self.sent(known.no, sender.no, key)? {
+            return Ok(if sent.handshake { ProposeOutcome::Duplicate { seq: sent.seq } } else { ProposeOutcome::NotFound });
+        }
+        if !self.may_send(known.no, sender.no)? {
+            return Ok(ProposeOutcome::NotFound);
+        }
+        if known.frozen {
+            return Ok(ProposeOutcome::Frozen);
+        }
+        if epoch != known.epoch {
+            return Ok(ProposeOutcome::Stale { current_epoch: known.epoch });
+        }
+        let sql = "SELECT count(*) FROM proposals WHERE log_no = ?1";
+        if self.db.prepare_cached(sql)?.query_one([known.no], |row| row.get::<_, i64>(0))? >= PROPOSALS_MAX {
+            return Ok(ProposeOutcome::TooMany);
+        }
+        let entry_hash = log::entry_hash(Kind::Proposal, &body);
+        let (sender_ref, removes) = (SenderRef::Handshake(hash), Box::default());
+        let from = Some((sender.no, device));
+        let entry =
+            NewEntry { time: now, kind: Kind::Proposal, sender: from, sender_ref, entry_hash, body, body_no: None, removes };
+        let seq = self.append_entry(LogId::Group(group), known.no, entry)?;
+        self.remember(known.no, sender.no, key, &Sent { seq, time: now, handshake: true }, &entry_hash)?;
+        self.db.prepare_cached("INSERT INTO proposals (log_no, seq) VALUES (?1, ?2)")?.execute(params![known.no, U(seq)])?;
+        Ok(ProposeOutcome::Accepted { seq })
+    }
+}

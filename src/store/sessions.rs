@@ -1,0 +1,111 @@
+//! What a device is told when it signs in.
+
+use std::future::Future;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{
+    Store,
+    engine::Txn,
+    key_packages, known,
+    types::{LogPosition, SignInOutcome, SignedIn, StoreError},
+    values::{Sql, U, log_id, uint},
+    windows,
+};
+use crate::{
+    clock::UnixMs,
+    ids::{DeviceId, GroupId, LogId, Seq},
+};
+
+/// Logs with news named at sign-in.
+const NEWS_MAX: usize = 256;
+/// How coarse `last_seen` is.
+const LAST_SEEN_MS: u64 = 60 * 60 * 1000;
+
+impl Store {
+    /// Notes the incarnation of the device's own store (0: not stated), repairs lost acknowledgements, and says what
+    /// there is to read. The answer counts acknowledgements that are not durable yet.
+    pub fn sign_in(
+        &self,
+        device: DeviceId,
+        incarnation: u64,
+        positions: Vec<(LogId, Seq)>,
+        now: UnixMs,
+    ) -> impl Future<Output = Result<SignInOutcome, StoreError>> + Send + use<> {
+        let entered = self.relieve(move |txn| txn.enter(device, incarnation, &positions, now));
+        let store = self.clone();
+        async move {
+            if !entered.await? {
+                return Ok(SignInOutcome::RolledBack);
+            }
+            let mut signed_in = store.read(move |db| signed_in(db, device)).await?;
+            for position in &mut signed_in.news {
+                position.cursor = store.0.pending.at_least(device, position.log, position.cursor).min(position.head);
+            }
+            signed_in.news.retain(|position| position.cursor < position.head);
+            signed_in.news.truncate(NEWS_MAX);
+            Ok(SignInOutcome::SignedIn(signed_in))
+        }
+    }
+}
+
+impl Txn<'_> {
+    /// False: the device's store went back in time.
+    fn enter(&mut self, id: DeviceId, incarnation: u64, positions: &[(LogId, Seq)], now: UnixMs) -> Sql<bool> {
+        let sql = "SELECT device_no, incarnation, last_seen FROM devices WHERE device_id = ?1";
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, uint(row, 1)?, uint(row, 2)?));
+        let found: Option<(i64, u64, UnixMs)> = self.db.prepare_cached(sql)?.query_one([id], row).optional()?;
+        let Some((device_no, known, last_seen)) = found else { return Ok(true) };
+        if incarnation != 0 && incarnation < known {
+            return Ok(false);
+        }
+        if incarnation > known || now >= last_seen.saturating_add(LAST_SEEN_MS) {
+            self.db
+                .prepare_cached("UPDATE devices SET incarnation = ?2, last_seen = max(last_seen, ?3) WHERE device_no = ?1")?
+                .execute(params![device_no, U(incarnation.max(known)), U(now)])?;
+        }
+        for (log, seq) in positions {
+            self.acknowledge(id, *log, *seq, &mut Vec::new())?;
+        }
+        Ok(true)
+    }
+}
+
+fn signed_in(db: &Connection, id: DeviceId) -> Sql<SignedIn> {
+    let Some(device) = known::device(db, id)? else {
+        return Ok(SignedIn { stock: Default::default(), news: Vec::new(), groups: Vec::new() });
+    };
+    let stock = key_packages::stock(db, device.no)?;
+    let groups = db
+        .prepare_cached(
+            "SELECT DISTINCT group_id FROM windows JOIN groups USING (log_no)
+             WHERE device_no = ?1 AND state < 2 AND welcome_seq IS NULL ORDER BY group_id",
+        )?
+        .query_map([device.no], |row| row.get::<_, GroupId>(0))?
+        .collect::<Sql<_>>()?;
+    // Twice the number: the newest acknowledgements, which only memory knows, may take some away.
+    let logs: Vec<(i64, LogId)> = db
+        .prepare_cached(
+            "SELECT DISTINCT log_no, kind, owner FROM windows JOIN logs USING (log_no)
+             WHERE device_no = ?1 AND state < 2 AND welcome_seq IS NULL AND cursor < coalesce(leave_seq, next_seq - 1)
+             ORDER BY kind DESC, log_no LIMIT ?2",
+        )?
+        .query_map(params![device.no, U(2 * NEWS_MAX as u64)], |row| Ok((row.get(0)?, log_id(row, 1, 2)?)))?
+        .collect::<Sql<_>>()?;
+    let mut news = Vec::new();
+    for (log_no, log) in logs {
+        news.extend(position(db, log, log_no, device.no)?.filter(|position| position.cursor < position.head));
+    }
+    Ok(SignedIn { stock, news, groups })
+}
+
+/// Where the window that flows now stands; `None` if none does.
+pub(super) fn position(db: &Connection, log: LogId, log_no: i64, device_no: i64) -> Sql<Option<LogPosition>> {
+    let Some((window, (head, _))) = windows::readable(db, log_no, device_no)? else { return Ok(None) };
+    let first = db
+        .prepare_cached("SELECT id FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1")?
+        .query_one([super::log::id(log_no, window.join_seq), super::log::id(log_no, head)], |row| row.get(0))
+        .optional()?;
+    let first_available = first.map_or(head + 1, super::log::seq_of);
+    Ok(Some(LogPosition { log, first_available, head, cursor: window.cursor }))
+}
