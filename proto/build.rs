@@ -15,7 +15,12 @@ fn main() -> io::Result<()> {
     let descriptors = protox::compile(&paths, ["."]).map_err(io::Error::other)?;
     Config::new()
         .bytes([".sovereign.v1"])
+        // No message can be printed, so none can be logged by accident. What is no secret may.
         .skip_debug([".sovereign.v1"])
+        .type_attribute(".sovereign.v1.FailureCode", "#[derive(Debug)]")
+        .type_attribute(".sovereign.v1.RegistrationMode", "#[derive(Debug)]")
+        .type_attribute(".sovereign.v1.DeviceState", "#[derive(Debug)]")
+        .type_attribute(".sovereign.v1.SkippedReason", "#[derive(Debug)]")
         .service_generator(Box::new(Calls))
         .compile_fds(descriptors)?;
     // The generated file is checked in nowhere: it is made from the .proto files at every build.

@@ -26,6 +26,13 @@ pub trait Call: Sized {
     fn from_body(body: v1::response::Body) -> Option<Self::Response>;
 }
 
+/// Code and text; what comes along (missed entries) is left out.
+impl std::fmt::Debug for v1::Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Failure").field("code", &self.code()).field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
 /// The WebSocket subprotocol that names this version of the protocol.
 pub const SUBPROTOCOL: &str = "sovereign.v1";
 

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
     ConfigError, Origin,
-    setting::{LogFormat, LogLevel, PublicUrl, RegistrationMode, Setting},
+    setting::{LogFormat, LogLevel, PublicUrl, RegistrationMode, Setting, WebOrigin},
     suggestion,
 };
 
@@ -20,10 +20,10 @@ pub struct Key {
     pub help: &'static str,
 }
 
-/// Bounds of a number, with the type of the key left open.
+/// The bounds of a number, where the key has any.
 macro_rules! in_bounds {
     ($value:expr, ) => {
-        Ok(())
+        Ok::<(), String>(())
     };
     ($value:expr, $low:literal, $high:literal) => {
         if ($low..=$high).contains($value) { Ok(()) } else { Err(format!("a number from {} to {}", $low, $high)) }
@@ -96,7 +96,7 @@ keys! {
     /// Who may sign up: invite, open or closed.
     registration_mode: RegistrationMode = "invite";
     /// Web pages that may connect besides this server's own: https://HOST[:PORT], separated by commas.
-    allowed_origins: Vec<String> = "";
+    allowed_origins: Vec<WebOrigin> = "";
     /// Certificate chain in PEM; without it a local authority makes one.
     tls_certificate: Option<PathBuf> = "";
     /// Key of that certificate in PEM; not readable by everybody.
@@ -130,7 +130,7 @@ keys! {
     /// text or json.
     log_format: LogFormat = "text";
     /// Free space on the disk below which messages are refused.
-    disk_reserve_bytes: u64 = "67108864" in 0..=1_099_511_627_776;
+    disk_reserve_bytes: u64 = "67108864" in 0..=1_099_511_627_776_u64;
     /// For drills only: moves this server's clock.
     clock_offset_seconds: i64 = "0" in -315_360_000..=315_360_000;
     /// Time for connections to end when the server stops.

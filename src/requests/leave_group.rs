@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sovereign_proto::v1::{LeaveGroupRequest, LeaveGroupResponse};
 
 use super::{Handle, nomination, parse};
-use crate::{caller::Device, duties, refusal::Refusal, server::Server};
+use crate::{caller::Device, refusal::Refusal, server::Server};
 
 impl Handle for LeaveGroupRequest {
     type Caller = Device;

@@ -35,8 +35,10 @@ impl Store {
         let entered = self.relieve(move |txn| txn.enter(device, incarnation, &positions, now));
         let store = self.clone();
         async move {
-            if !entered.await? {
-                return Ok(SignInOutcome::RolledBack);
+            match entered.await? {
+                Entered::Yes => {}
+                Entered::RolledBack => return Ok(SignInOutcome::RolledBack),
+                Entered::Refused => return Ok(SignInOutcome::Refused),
             }
             let mut signed_in = store.read(move |db| signed_in(db, device)).await?;
             for position in &mut signed_in.news {
@@ -47,17 +49,35 @@ impl Store {
             Ok(SignInOutcome::SignedIn(signed_in))
         }
     }
+
+    /// The groups whose log the device may read now. Asked before [`Store::sign_in`], so that what is stored behind that
+    /// snapshot wakes whoever was subscribed to them.
+    pub fn readable_groups(&self, device: DeviceId) -> impl Future<Output = Result<Vec<GroupId>, StoreError>> + Send + use<> {
+        self.read(move |db| match known::device(db, device)? {
+            Some(device) => readable_groups(db, device.no),
+            None => Ok(Vec::new()),
+        })
+    }
+}
+
+/// Whether a device may sign in.
+enum Entered {
+    Yes,
+    /// Its store went back in time.
+    RolledBack,
+    /// It is revoked, or its account is disabled.
+    Refused,
 }
 
 impl Txn<'_> {
-    /// False: the device's store went back in time.
-    fn enter(&mut self, id: DeviceId, incarnation: u64, positions: &[(LogId, Seq)], now: UnixMs) -> Sql<bool> {
-        let sql = "SELECT device_no, incarnation, last_seen FROM devices WHERE device_id = ?1";
+    fn enter(&mut self, id: DeviceId, incarnation: u64, positions: &[(LogId, Seq)], now: UnixMs) -> Sql<Entered> {
+        let sql = "SELECT device_no, incarnation, last_seen FROM devices JOIN accounts USING (account_no)
+             WHERE device_id = ?1 AND devices.state = 1 AND enabled = 1";
         let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, uint(row, 1)?, uint(row, 2)?));
         let found: Option<(i64, u64, UnixMs)> = self.db.prepare_cached(sql)?.query_one([id], row).optional()?;
-        let Some((device_no, known, last_seen)) = found else { return Ok(true) };
+        let Some((device_no, known, last_seen)) = found else { return Ok(Entered::Refused) };
         if incarnation != 0 && incarnation < known {
-            return Ok(false);
+            return Ok(Entered::RolledBack);
         }
         if incarnation > known || now >= last_seen.saturating_add(LAST_SEEN_MS) {
             self.db
@@ -67,7 +87,7 @@ impl Txn<'_> {
         for (log, seq) in positions {
             self.acknowledge(id, *log, *seq, &mut Vec::new())?;
         }
-        Ok(true)
+        Ok(Entered::Yes)
     }
 }
 
@@ -76,13 +96,7 @@ fn signed_in(db: &Connection, id: DeviceId) -> Sql<SignedIn> {
         return Ok(SignedIn { stock: Default::default(), news: Vec::new(), groups: Vec::new() });
     };
     let stock = key_packages::stock(db, device.no)?;
-    let groups = db
-        .prepare_cached(
-            "SELECT DISTINCT group_id FROM windows JOIN groups USING (log_no)
-             WHERE device_no = ?1 AND state < 2 AND welcome_seq IS NULL ORDER BY group_id",
-        )?
-        .query_map([device.no], |row| row.get::<_, GroupId>(0))?
-        .collect::<Sql<_>>()?;
+    let groups = readable_groups(db, device.no)?;
     // Twice the number: the newest acknowledgements, which only memory knows, may take some away.
     let logs: Vec<(i64, LogId)> = db
         .prepare_cached(
@@ -97,6 +111,16 @@ fn signed_in(db: &Connection, id: DeviceId) -> Sql<SignedIn> {
         news.extend(position(db, log, log_no, device.no)?.filter(|position| position.cursor < position.head));
     }
     Ok(SignedIn { stock, news, groups })
+}
+
+fn readable_groups(db: &Connection, device_no: i64) -> Sql<Vec<GroupId>> {
+    db
+        .prepare_cached(
+            "SELECT DISTINCT group_id FROM windows JOIN groups USING (log_no)
+             WHERE device_no = ?1 AND state < 2 AND welcome_seq IS NULL ORDER BY group_id",
+        )?
+        .query_map([device_no], |row| row.get::<_, GroupId>(0))?
+        .collect()
 }
 
 /// Where the window that flows now stands; `None` if none does.

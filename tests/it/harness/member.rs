@@ -134,10 +134,10 @@ impl Member {
 
     fn stage(&self, builder: CommitBuilder<'_, Initial>) -> Bundle {
         let bundle = builder
-            .create_group_info(true)
-            .use_ratchet_tree_extension(true)
             .load_psks(self.provider.storage())
             .expect("no pre-shared keys")
+            .create_group_info(true)
+            .use_ratchet_tree_extension(true)
             .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)
             .expect("a commit")
             .stage_commit(&self.provider)

@@ -1,7 +1,7 @@
 //! The usual openings: a person with key packages, a group of some.
 
 use bytes::Bytes;
-use openmls::{prelude::MlsGroup, storage::OpenMlsProvider as _};
+use openmls::prelude::{MlsGroup, OpenMlsProvider as _};
 use sovereign::entropy;
 use sovereign_proto::v1::{self, entry::Body, submit_commit_response::Outcome};
 
@@ -102,7 +102,8 @@ impl Person {
 
     /// Sends a message; its answer.
     pub async fn send(&mut self, group: &mut MlsGroup, text: &str) -> v1::SendMessageResponse {
-        let request = send_request(group.group_id().as_slice(), self.member.message(group, text));
+        let message = self.member.message(group, text);
+        let request = send_request(group.group_id().as_slice(), message);
         self.raw.call(request).await.unwrap_or_else(|failure| panic!("the message is refused: {}", failure.message))
     }
 

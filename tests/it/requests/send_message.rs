@@ -19,7 +19,7 @@ async fn reaches_the_other_and_comes_back_to_the_sender_as_its_own() {
         let entries = ada.person.raw.entries(&id).await;
         let Some(entry) = entries.iter().find(|entry| entry.seq == sent.seq) else { continue };
         let Some(Body::Own(own)) = &entry.body else { panic!("the sender gets no copy of its ciphertext") };
-        assert_eq!(own.what, Some(What::ClientId(message.client_id)));
+        assert!(own.what == Some(What::ClientId(message.client_id)), "and learns which of its messages it was");
         break;
     }
 }

@@ -86,7 +86,7 @@ async fn removed_and_added_again_while_away_works() {
     }
     let (seq, welcome) = welcome.expect("a second Welcome");
     assert_eq!(welcome.join_seq, rejoin);
-    bob.group.delete(openmls::storage::OpenMlsProvider::storage(&bob.person.member.provider)).expect("the old state goes");
+    bob.group.delete(openmls::prelude::OpenMlsProvider::storage(&bob.person.member.provider)).expect("the old state goes");
     bob.group = bob.person.member.join(&welcome.welcome);
     bob.person.raw.acknowledge(&id, removal).await;
     bob.person.raw.acknowledge(&[], seq).await;
