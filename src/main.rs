@@ -1,1 +1,7 @@
-fn main(){}
+//! The server's one binary: see [`sovereign::command`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sovereign::command::run()
+}

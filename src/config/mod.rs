@@ -15,7 +15,7 @@ use std::{
 pub use self::{
     keys::{Config, KEYS, Key},
     origin::Origin,
-    setting::{Host, LogFormat, LogLevel, PublicUrl, RegistrationMode},
+    setting::{Host, LogFormat, LogLevel, PublicUrl, RegistrationMode, WebOrigin},
 };
 
 /// A flag's key and value.
@@ -57,7 +57,8 @@ impl Sources {
     #[must_use]
     pub fn of_process(file: Option<PathBuf>, flags: Vec<Override>) -> Self {
         // A variable that is no text cannot be one of ours.
-        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self { file, environment: environment.collect(), flags }
     }
 }
@@ -107,7 +108,9 @@ impl Config {
             return refuse("connections_per_address_max is above connections_max");
         }
         if self.commit_retention_days < self.retention_days {
-            return refuse("commit_retention_days is below retention_days: messages cannot be read without the commits before them");
+            return refuse(
+                "commit_retention_days is below retention_days: messages cannot be read without the commits before them",
+            );
         }
         Ok(())
     }

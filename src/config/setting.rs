@@ -172,6 +172,33 @@ impl fmt::Display for PublicUrl {
     }
 }
 
+/// The origin of a web page: `https://HOST[:PORT]`, or `http://` for a page under development.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebOrigin(String);
+
+impl WebOrigin {
+    /// As browsers send it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for WebOrigin {
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.to_ascii_lowercase();
+        let (authority, as_url) = match text.strip_prefix("http://") {
+            Some(authority) => (authority, format!("https://{authority}")),
+            None => (text.strip_prefix("https://").unwrap_or_default(), text.clone()),
+        };
+        let good = !authority.ends_with('/') && PublicUrl::parse(&as_url).is_ok();
+        if good { Ok(Self(text)) } else { Err("https://HOST[:PORT] as browsers send it, without a path".into()) }
+    }
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
 impl Setting for PublicUrl {
     fn parse(text: &str) -> Result<Self, String> {
         let right = || "https://HOST or https://HOST:PORT, without a path".to_owned();

@@ -28,12 +28,18 @@ fn the_defaults_are_good_and_few() {
 fn the_later_source_wins() {
     let (_scratch, sources) = sources(
         "server_name = \"file\"\ntoken_days = 7\nretention_days = 10\nallowed_origins = [\"https://a.example\", \"https://b.example\"]",
-        &[("SOVEREIGN_TOKEN_DAYS", "8"), ("SOVEREIGN_RETENTION_DAYS", "11"), ("SOVEREIGN_PORT", "tcp://10.0.0.1:8443"), ("HOME", "/")],
+        &[
+            ("SOVEREIGN_TOKEN_DAYS", "8"),
+            ("SOVEREIGN_RETENTION_DAYS", "11"),
+            ("SOVEREIGN_PORT", "tcp://10.0.0.1:8443"),
+            ("HOME", "/"),
+        ],
         &[("retention_days", "12")],
     );
     let config = load(&sources).expect("it is good");
     assert_eq!((config.server_name.as_str(), config.token_days, config.retention_days), ("file", 8, 12));
-    assert_eq!(config.allowed_origins, ["https://a.example", "https://b.example"]);
+    let origins: Vec<_> = config.allowed_origins.iter().map(WebOrigin::as_str).collect();
+    assert_eq!(origins, ["https://a.example", "https://b.example"]);
     let origin = |name: &str| config.effective().find(|(key, ..)| key.name == name).map(|(_, _, origin)| origin.to_string());
     assert!(origin("server_name").is_some_and(|origin| origin.ends_with("sovereign.toml:1")));
     assert_eq!(origin("token_days").as_deref(), Some("SOVEREIGN_TOKEN_DAYS"));
@@ -77,6 +83,7 @@ fn zero_huge_and_senseless_values_are_refused_with_what_would_do() {
         ("public_url = \"http://chat.example\"", "https://HOST"),
         ("public_url = \"https://chat.example/path\"", "https://HOST"),
         ("public_url = \"https://-a.example\"", "https://HOST"),
+        ("allowed_origins = [\"*\"]", "https://HOST"),
         ("server_name = \"a\\nb\"", "without controls"),
         ("tls_1_2 = \"yes\"", "true or false"),
         ("tls_certificate = \"c.pem\"", "belong together"),
@@ -116,7 +123,8 @@ fn a_key_file_that_everybody_may_read_is_refused() {
 
 #[test]
 fn what_is_printed_reads_back() {
-    let (scratch, sources) = sources("server_name = \"a \\\"quoted\\\" name\"\nlog_format = \"json\"", &[], &[("tls_1_2", "true")]);
+    let (scratch, sources) =
+        sources("server_name = \"a \\\"quoted\\\" name\"\nlog_format = \"json\"", &[], &[("tls_1_2", "true")]);
     let config = load(&sources).expect("it is good");
     let again = scratch.path().join("again.toml");
     fs::write(&again, config.to_toml()).expect("it can be written");

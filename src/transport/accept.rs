@@ -7,7 +7,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Options, Sessions, admission::Admission, connection, http, tls::Tls};
+use super::{Deadlines, Options, Sessions, admission::Admission, connection, http, tls::Tls};
 
 /// Pause after `accept` failed for want of file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -18,6 +18,7 @@ pub(super) struct Shared<S> {
     pub(super) router: axum::Router,
     pub(super) sessions: S,
     pub(super) frame_limit: usize,
+    pub(super) deadlines: Deadlines,
     pub(super) shutdown: watch::Receiver<bool>,
 }
 
@@ -36,6 +37,7 @@ pub async fn serve<S: Sessions>(
         router: http::router(options.origins, sessions.clone()),
         sessions,
         frame_limit: options.frame_bytes_before_authentication,
+        deadlines: options.deadlines,
         shutdown: shutdown.clone(),
     });
     loop {

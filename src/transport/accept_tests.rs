@@ -2,17 +2,22 @@
 
 use std::net::SocketAddr;
 
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     task::JoinHandle,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::*;
 use crate::{
-    clock::Clock,
-    transport::{Origins, WebSocketLink, echo::Echo, tls},
+    clock::{Clock, monotonic},
+    transport::{
+        Origins, WebSocketLink,
+        echo::Echo,
+        tls::{
+            self,
+            trusting::{Client, ClientStream},
+        },
+    },
 };
 
 const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
@@ -20,29 +25,23 @@ const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nhost: localhost\r\nconnection: Upg
 
 struct Listening {
     address: SocketAddr,
-    connector: TlsConnector,
+    client: Client,
     stop: watch::Sender<bool>,
     serving: JoinHandle<bool>,
     _certificates: tempfile::TempDir,
 }
 
-/// A listener with room for three connections.
+/// A listener with room for four connections, three of them of one address.
 async fn listening() -> Listening {
+    listening_with(Deadlines::default()).await
+}
+
+async fn listening_with(deadlines: Deadlines) -> Listening {
     let certificates = tempfile::tempdir().expect("a scratch directory");
     let source = tls::Source::Local { directory: certificates.path().to_owned(), public_host: None };
     let now = Clock::default().now_ms();
     let tls = Tls::open(source.clone(), false, now).expect("a certificate can be made");
     let authority = tls::export_authority(&source, now).expect("it is there").expect("it is local");
-    let mut roots = RootCertStore::empty();
-    for authority in rustls::pki_types::pem::PemObject::pem_slice_iter(authority.as_bytes()) {
-        roots.add(authority.expect("PEM")).expect("an authority");
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("the provider speaks TLS 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let (stop, shutdown) = watch::channel(false);
@@ -50,11 +49,12 @@ async fn listening() -> Listening {
         connections_max: 4,
         connections_per_address_max: 3,
         frame_bytes_before_authentication: 1024,
+        deadlines,
         origins: Origins::default(),
         drain: Duration::from_secs(5),
     };
     let serving = tokio::spawn(serve(listener, tls, options, Echo, shutdown));
-    Listening { address, connector: TlsConnector::from(Arc::new(config)), stop, serving, _certificates: certificates }
+    Listening { address, client: Client::new(&authority), stop, serving, _certificates: certificates }
 }
 
 impl Listening {
@@ -62,9 +62,8 @@ impl Listening {
         TcpStream::connect(self.address).await.expect("it listens")
     }
 
-    async fn tls(&self) -> TlsStream<TcpStream> {
-        let name = ServerName::try_from("localhost").expect("a name");
-        self.connector.connect(name, self.tcp().await).await.expect("the local authority vouches for localhost")
+    async fn tls(&self) -> ClientStream {
+        self.client.connect(self.tcp().await).await.expect("the local authority vouches for localhost")
     }
 
     /// Sends a request and reads all that comes back.
@@ -78,7 +77,7 @@ impl Listening {
     }
 }
 
-async fn head(stream: &mut TlsStream<TcpStream>) -> String {
+async fn head(stream: &mut ClientStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.expect("the head goes on"));
@@ -108,7 +107,7 @@ async fn frames_pass_after_the_upgrade_and_draining_waits_for_sessions() {
 #[tokio::test]
 async fn requests_get_their_answers() {
     let listening = listening().await;
-    let many_headers = (0..200).map(|number| format!("x-{number}: y\r\n")).collect::<String>();
+    let many_headers = "x-header: y\r\n".repeat(200);
     let rows = [
         ("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(), "200"),
         ("GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned(), "200"),
@@ -178,28 +177,32 @@ async fn one_address_gets_its_share_and_places_come_back() {
     drop(held);
     // The places come back when the server has seen the ends; until then it closes at once again.
     loop {
-        let name = ServerName::try_from("localhost").expect("a name");
-        if listening.connector.connect(name, listening.tcp().await).await.is_ok() {
+        if listening.client.connect(listening.tcp().await).await.is_ok() {
             break;
         }
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn silence_is_closed_by_the_deadline_of_its_phase() {
-    let listening = listening().await;
-    let started = crate::clock::monotonic();
-    let mut silent = listening.tcp().await;
-    assert!(matches!(silent.read(&mut [0; 1]).await, Ok(0) | Err(_)));
-    let waited = started.elapsed();
-    assert!(waited >= super::super::TLS_DEADLINE && waited < Duration::from_secs(7), "{waited:?} before TLS");
+    let short = Duration::from_millis(100);
+    let listening = listening_with(Deadlines { tls: short, ..Deadlines::default() }).await;
+    for begun in [b"".as_slice(), b"\x16\x03\x01"] {
+        let started = monotonic();
+        let mut silent = listening.tcp().await;
+        silent.write_all(begun).await.expect("it is read");
+        let _ = silent.read_to_end(&mut Vec::new()).await;
+        assert!(started.elapsed() >= short, "before the end of TLS");
+    }
 
-    let mut stream = listening.tls().await;
-    let started = crate::clock::monotonic();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nx: ").await.expect("it is read");
-    let _ = stream.read_to_end(&mut Vec::new()).await;
-    let waited = started.elapsed();
-    assert!(waited >= super::super::HEADERS_DEADLINE && waited < Duration::from_secs(7), "{waited:?} in the head");
+    let listening = listening_with(Deadlines { headers: short, ..Deadlines::default() }).await;
+    for begun in ["", "GET /healthz HTTP/1.1\r\nx: ", "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let mut stream = listening.tls().await;
+        let started = monotonic();
+        stream.write_all(begun.as_bytes()).await.expect("it is read");
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        assert!(started.elapsed() >= short, "in a head, or waiting for the next");
+    }
 }
 
 #[tokio::test]

@@ -9,16 +9,12 @@ use bytes::Bytes;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::Service as _;
 
 use super::{
-    HANDSHAKE_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_DEADLINE, HEADERS_MAX, HTTP_DEADLINE, Sessions, TLS_DEADLINE, WebSocketLink,
-    accept::Shared, admission::Place, counted::Limited, http::Handover, plain,
+    HEADER_BYTES_MAX, HEADERS_MAX, Sessions, WebSocketLink, accept::Shared, admission::Place, http::Handover, plain, tls::Stream,
 };
 use crate::session::{Credential, Peer};
-
-type Stream = TlsStream<Limited<TcpStream>>;
 
 /// Leads a connection to its session; `place` is held until the session ends.
 pub(super) async fn serve<S: Sessions>(stream: TcpStream, address: IpAddr, place: Place, shared: Arc<Shared<S>>) {
@@ -39,8 +35,8 @@ pub(super) async fn serve<S: Sessions>(stream: TcpStream, address: IpAddr, place
 
 /// The upgraded stream, what was read of it behind the request, and who the peer claims to be.
 async fn open<S: Sessions>(stream: TcpStream, shared: &Shared<S>) -> Option<(Stream, Bytes, Credential)> {
-    let stream = timeout(TLS_DEADLINE, handshake(stream, shared)).await.ok().flatten()?;
-    let (upgraded, credential) = timeout(HTTP_DEADLINE, request(stream, shared)).await.ok().flatten()?;
+    let stream = timeout(shared.deadlines.tls, handshake(stream, shared)).await.ok().flatten()?;
+    let (upgraded, credential) = timeout(shared.deadlines.http, request(stream, shared)).await.ok().flatten()?;
     // Everything of hyper ends here, its buffer too.
     let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf, credential))
@@ -51,10 +47,7 @@ async fn handshake<S>(mut stream: TcpStream, shared: &Shared<S>) -> Option<Strea
         plain::answer(&mut stream).await;
         return None;
     }
-    let limited = Limited::new(stream, HANDSHAKE_BYTES_MAX);
-    let mut stream = TlsAcceptor::from(shared.tls.config()).accept(limited).await.ok()?;
-    stream.get_mut().0.lift();
-    Some(stream)
+    shared.tls.accept(stream).await.ok()
 }
 
 /// Answers requests until one becomes a WebSocket.
@@ -66,7 +59,7 @@ async fn request<S>(stream: Stream, shared: &Shared<S>) -> Option<(Upgraded, Cre
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_DEADLINE)
+        .header_read_timeout(shared.deadlines.headers)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)

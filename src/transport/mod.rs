@@ -26,12 +26,6 @@ pub use websocket::WebSocketLink;
 
 use crate::session::{Peer, link::Link};
 
-/// Time from accepting a TCP connection to the end of the TLS handshake.
-pub const TLS_DEADLINE: Duration = Duration::from_secs(5);
-/// Time for the head of an HTTP request, also for the next one of a kept-alive connection.
-pub const HEADERS_DEADLINE: Duration = Duration::from_secs(5);
-/// Time a connection may spend in HTTP without becoming a WebSocket.
-pub const HTTP_DEADLINE: Duration = Duration::from_mins(1);
 /// Bytes a peer may send before its TLS handshake is finished.
 pub const HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of an HTTP request's head.
@@ -59,8 +53,27 @@ pub struct Options {
     pub connections_per_address_max: usize,
     /// Largest frame before authentication, in bytes; the session raises it.
     pub frame_bytes_before_authentication: usize,
+    /// How long each phase before the session may take.
+    pub deadlines: Deadlines,
     /// Which web pages may connect.
     pub origins: Origins,
     /// Time for sessions to end after the listener stopped.
     pub drain: Duration,
+}
+
+/// How long a peer may take before a session begins, which has a deadline of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From accepting the connection to the end of the TLS handshake. Default 5 s.
+    pub tls: Duration,
+    /// For the head of an HTTP request, also of the next one on a kept-alive connection. Default 5 s.
+    pub headers: Duration,
+    /// For all requests of a connection that does not become a WebSocket. Default 60 s.
+    pub http: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { tls: Duration::from_secs(5), headers: Duration::from_secs(5), http: Duration::from_mins(1) }
+    }
 }

@@ -2,6 +2,9 @@
 
 mod files;
 mod local;
+mod stream;
+#[cfg(test)]
+pub(super) mod trusting;
 
 use std::{
     fmt, io,
@@ -16,6 +19,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+pub(super) use self::stream::Stream;
 use crate::clock::UnixMs;
 
 /// Where certificate and key come from.
@@ -110,10 +114,6 @@ impl Tls {
     #[must_use]
     pub fn authority_pin(&self) -> Option<&str> {
         self.authority_pin.as_deref()
-    }
-
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config)
     }
 }
 

@@ -1,0 +1,106 @@
+//! From a configuration to the parts of the server.
+
+use std::{sync::Arc, time::Duration};
+
+use sovereign_proto::v1::RegistrationMode;
+
+use super::failure::Failure;
+use crate::{
+    auth::{password::Passwords, server_key::ServerKey, tickets::Tickets},
+    clock::Clock,
+    config::{self, Config},
+    limits::{FRAME_BEFORE_AUTHENTICATION, Limits},
+    server::{Auth, InviteAddress, Server, Settings},
+    store::{self, DataDir, Store},
+    transport::{
+        Deadlines, Options, Origins,
+        tls::{Source, Tls},
+    },
+};
+
+/// Passwords that may wait for their turn to be hashed.
+const PASSWORD_QUEUE: usize = 128;
+
+/// The clock, moved for drills.
+pub(super) fn clock(config: &Config) -> Clock {
+    Clock::with_offset(config.clock_offset_seconds.saturating_mul(1000))
+}
+
+/// Where the certificate comes from.
+pub(super) fn certificate_source(config: &Config) -> Source {
+    match (&config.tls_certificate, &config.tls_key) {
+        (Some(certificate), Some(key)) => Source::Files { certificate: certificate.clone(), key: key.clone() },
+        _ => Source::Local {
+            directory: config.data.join("tls"),
+            public_host: config.public_url.as_ref().map(|url| url.host.as_str().to_owned()),
+        },
+    }
+}
+
+/// TLS of the listener.
+pub(super) fn tls(config: &Config, clock: &Clock) -> Result<Tls, Failure> {
+    Ok(Tls::open(certificate_source(config), config.tls_1_2, clock.now_ms())?)
+}
+
+/// What links begin with: the public URL, else localhost with the port that is listened on.
+pub(super) fn base_url(config: &Config, port: u16) -> String {
+    config.public_url.as_ref().map_or_else(|| format!("https://localhost:{port}"), ToString::to_string)
+}
+
+/// Everything below the transport, with the store opened.
+pub(super) fn server(
+    config: &Config,
+    directory: &DataDir,
+    tls: &Tls,
+    base_url: String,
+    clock: Clock,
+) -> Result<Arc<Server>, Failure> {
+    let key = ServerKey::load_or_create(directory.path())?;
+    let store = Store::open(directory, store_options(config), clock.clone())?;
+    let auth = Auth { passwords: Passwords::new(config.password_hashes_max, PASSWORD_QUEUE), tickets: Tickets::default(), key };
+    let invites = InviteAddress { base_url, authority_pin: tls.authority_pin().map(str::to_owned) };
+    Ok(Arc::new(Server::new(settings(config, invites), clock, store, auth)))
+}
+
+/// What the listener needs to know; `port` is the one that is listened on.
+pub(super) fn listener_options(config: &Config, base_url: &str, port: u16) -> Options {
+    let own = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("https://{host}:{port}"));
+    let allowed = config.allowed_origins.iter().map(|origin| origin.as_str().to_owned());
+    Options {
+        connections_max: config.connections_max,
+        connections_per_address_max: config.connections_per_address_max,
+        frame_bytes_before_authentication: FRAME_BEFORE_AUTHENTICATION,
+        deadlines: Deadlines::default(),
+        origins: Origins::new(allowed.chain(own).chain([base_url.to_owned()])),
+        drain: Duration::from_secs(config.drain_seconds),
+    }
+}
+
+fn settings(config: &Config, invites: InviteAddress) -> Settings {
+    Settings {
+        server_name: config.server_name.clone(),
+        registration_mode: match config.registration_mode {
+            config::RegistrationMode::Invite => RegistrationMode::Invite,
+            config::RegistrationMode::Open => RegistrationMode::Open,
+            config::RegistrationMode::Closed => RegistrationMode::Closed,
+        },
+        limits: Limits {
+            frame: config.frame_bytes_max,
+            application_message: config.message_bytes_max,
+            leaves_per_group: config.leaves_per_group_max,
+        },
+        heartbeat: Duration::from_secs(config.heartbeat_interval_seconds),
+        authentication_deadline: Duration::from_secs(config.authentication_deadline_seconds),
+        token_life: Duration::from_hours(config.token_days * 24),
+        invites,
+    }
+}
+
+fn store_options(config: &Config) -> store::Options {
+    store::Options {
+        disk_reserve: config.disk_reserve_bytes,
+        message_days: config.retention_days,
+        commit_days: config.commit_retention_days,
+        ..store::Options::default()
+    }
+}

@@ -1,0 +1,140 @@
+//! `sovereign serve`: composes the server, runs it until it is told to stop, and drains it.
+
+use std::{path::Path, sync::Arc};
+
+use tokio::{
+    net::TcpListener,
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::JoinHandle,
+};
+
+use super::{
+    compose,
+    failure::{Exit, Failure},
+    ready::Ready,
+    upkeep, welcome,
+};
+use crate::{
+    auth::server_key,
+    clock::Clock,
+    config::Config,
+    server::Server,
+    session::{self, Peer, link::Link},
+    store::DataDir,
+    telemetry,
+    transport::{self, Sessions, control::ControlSocket, tls::Tls},
+};
+
+/// Runs until SIGTERM, SIGINT, or the store fails.
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    telemetry::start(config.log_level, config.log_format);
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::io("the runtime", &error))?.block_on(serve(config))
+}
+
+async fn serve(config: &Config) -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(|error| Failure::io("signals", &error))?;
+    let directory = DataDir::open(&config.data)?;
+    let data = directory.path();
+    Ready::clear(data).map_err(|error| Failure::io("ready.json", &error))?;
+    let first_start = !data.join(server_key::FILE_NAME).exists();
+    let clock = compose::clock(config);
+    let tls = compose::tls(config, &clock)?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| Failure::io(format_args!("listening on {}", config.listen), &error))?;
+    let port = listener.local_addr().map_err(|error| Failure::io("the listener", &error))?.port();
+    let url = compose::base_url(config, port);
+    let server = compose::server(config, &directory, &tls, url.clone(), clock.clone())?;
+
+    let (stop, stopped) = watch::channel(false);
+    let options = compose::listener_options(config, &url, port);
+    let accepting = tokio::spawn(transport::serve(listener, tls.clone(), options, Live(Arc::clone(&server)), stopped.clone()));
+    let operators = control(data, &server, config.frame_bytes_max, stopped.clone())?;
+    let upkeep = upkeep::start(&server, &tls, &stopped);
+    let welcome = welcome::text(&server, &config.data, first_start).await?;
+    let ready = Ready::announce(data, &url).map_err(|error| Failure::io("ready.json", &error))?;
+    welcome.print(&url);
+    tracing::info!(port, version = env!("CARGO_PKG_VERSION"), "accepting connections");
+
+    let end = signals.end(&server, &tls, &clock).await;
+    drop(ready);
+    if let End::StoreFailed = end {
+        return Err(Failure::new(Exit::Io, "the disk failed under the database; nothing was acknowledged that is not stored"));
+    }
+    tracing::info!("draining");
+    server.drain();
+    stop.send_replace(true);
+    if !accepting.await.unwrap_or(false) {
+        tracing::warn!("some connections were cut: they had not ended in time");
+    }
+    for task in [operators, upkeep] {
+        let _ = task.await;
+    }
+    server.store.close().await.map_err(|_| Failure::new(Exit::Io, "the database could not be closed in order"))
+}
+
+/// Every link becomes a session of this server.
+#[derive(Clone)]
+pub(super) struct Live(pub(super) Arc<Server>);
+
+impl Sessions for Live {
+    fn run<L: Link>(&self, link: L, peer: Peer) -> impl Future<Output = ()> + Send + 'static {
+        session::run(link, Arc::clone(&self.0), peer)
+    }
+
+    fn ready(&self) -> bool {
+        !self.0.is_draining()
+    }
+}
+
+fn control(
+    data: &Path,
+    server: &Arc<Server>,
+    frame_limit: usize,
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, Failure> {
+    let socket = ControlSocket::bind(data).map_err(|error| Failure::io("the control socket", &error))?;
+    Ok(tokio::spawn(socket.serve(Live(Arc::clone(server)), frame_limit, stopped)))
+}
+
+/// Why serving ended.
+enum End {
+    Asked,
+    StoreFailed,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the end, reloading the certificate whenever it is asked to.
+    async fn end(&mut self, server: &Server, tls: &Tls, clock: &Clock) -> End {
+        let failed = server.store.failed();
+        tokio::pin!(failed);
+        loop {
+            tokio::select! {
+                () = &mut failed => return End::StoreFailed,
+                _ = self.terminate.recv() => return End::Asked,
+                _ = self.interrupt.recv() => return End::Asked,
+                _ = self.reload.recv() => match tls.reload(clock.now_ms()) {
+                    Ok(()) => tracing::info!("the certificate was read again"),
+                    Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a running server does by itself, again and again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{requests::nomination, server::Server, transport::tls::Tls};
+
+/// How long an acknowledgement may wait in memory.
+const ACKNOWLEDGEMENTS: Duration = Duration::from_millis(250);
+/// How often members are looked for who should commit what a group needs.
+const NOMINATIONS: Duration = Duration::from_secs(1);
+/// How often what has served its time is deleted; each time a bounded part of it.
+const TRIM: Duration = Duration::from_secs(30);
+/// How often the local certificate is looked at; it is renewed weeks before it expires.
+const CERTIFICATE: Duration = Duration::from_hours(12);
+
+/// Starts all of it; ends when `stopped` turns true. A failing store ends the process elsewhere, so what fails here is
+/// tried again.
+pub(super) fn start(server: &Arc<Server>, tls: &Tls, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
+    let (server, tls, mut stopped) = (Arc::clone(server), tls.clone(), stopped.clone());
+    tokio::spawn(async move {
+        let mut ticks = [ACKNOWLEDGEMENTS, NOMINATIONS, TRIM, CERTIFICATE].map(|period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
+        let [acknowledgements, nominations, trim, certificate] = &mut ticks;
+        loop {
+            tokio::select! {
+                () = told(&mut stopped) => return,
+                _ = acknowledgements.tick() => report(server.store.flush_acknowledgements().await),
+                _ = nominations.tick() => report(nomination::tick(&server).await),
+                _ = trim.tick() => report(server.store.trim(server.clock.now_ms()).await),
+                _ = certificate.tick() => if let Err(error) = tls.reload(server.clock.now_ms()) {
+                    tracing::error!(%error, "the certificate could not be renewed");
+                },
+            }
+        }
+    })
+}
+
+/// Resolves when it turns true or nobody is left to turn it.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+fn report<T, E: std::fmt::Debug>(result: Result<T, E>) {
+    if let Err(error) = result {
+        tracing::debug!(?error, "upkeep waits for its next turn");
+    }
+}
