@@ -4,7 +4,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use sovereign_proto::{signed::SignIn, v1};
 
 pub use super::manifest::{ManifestError, check_manifest};
-use crate::{caller::Device, ids::ServerId};
+use crate::{identity::Device, ids::ServerId};
 
 /// The proof does not show possession of the key for this purpose on this connection. Peers are not told why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

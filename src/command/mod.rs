@@ -65,6 +65,7 @@ enum Verb {
 }
 
 /// Runs the verb that the process was started with.
+#[must_use]
 pub fn run() -> ExitCode {
     // The panic has been printed where it happened.
     let result = catch_unwind(|| verb(std::env::args_os())).unwrap_or(Err(Failure::silent(Exit::Bug)));
@@ -113,7 +114,7 @@ mod tests {
         for line in
             ["sovereign --data x serve", "sovereign serve --data x", "sovereign --data=x", "sovereign invite create --data x"]
         {
-            let arguments = Arguments::try_parse_from(line.split(' ')).ok().expect("it is good");
+            let arguments = Arguments::try_parse_from(line.split(' ')).expect("it is good");
             assert_eq!(arguments.flags.values, [("data", "x".to_owned())], "{line}");
         }
         assert!(Arguments::try_parse_from(["sovereign", "--dta", "x"]).is_err());

@@ -22,12 +22,13 @@ pub struct Key {
 
 /// The bounds of a number, where the key has any.
 macro_rules! in_bounds {
-    ($value:expr, ) => {
+    ($value:expr, $type:ty,) => {
         Ok::<(), String>(())
     };
-    ($value:expr, $low:literal, $high:literal) => {
-        if ($low..=$high).contains($value) { Ok(()) } else { Err(format!("a number from {} to {}", $low, $high)) }
-    };
+    ($value:expr, $type:ty, $low:literal, $high:literal) => {{
+        let bounds: std::ops::RangeInclusive<$type> = $low..=$high;
+        if bounds.contains($value) { Ok(()) } else { Err(format!("a number from {} to {}", bounds.start(), bounds.end())) }
+    }};
 }
 
 macro_rules! keys {
@@ -60,7 +61,7 @@ macro_rules! keys {
                 };
                 let result: Result<(), String> = match name {
                     $(stringify!($name) => <$type>::parse(text).and_then(|value| {
-                        in_bounds!(&value, $($low, $high)?)?;
+                        in_bounds!(&value, $type, $($low, $high)?)?;
                         self.$name = value;
                         Ok(())
                     }),)*
@@ -89,13 +90,13 @@ keys! {
     data: PathBuf = "./sovereign-data";
     /// Address and port to listen on; port 0 takes a free one.
     listen: SocketAddr = "127.0.0.1:8443";
-    /// Where people reach this server, for links and the local certificate: https://HOST[:PORT].
+    /// Where people reach this server, for links and the local certificate: `https://HOST[:PORT]`.
     public_url: Option<PublicUrl> = "";
     /// Shown to people who join.
     server_name: String = "Sovereign";
     /// Who may sign up: invite, open or closed.
     registration_mode: RegistrationMode = "invite";
-    /// Web pages that may connect besides this server's own: https://HOST[:PORT], separated by commas.
+    /// Web pages that may connect besides this server's own: `https://HOST[:PORT]`, separated by commas.
     allowed_origins: Vec<WebOrigin> = "";
     /// Certificate chain in PEM; without it a local authority makes one.
     tls_certificate: Option<PathBuf> = "";
@@ -130,7 +131,7 @@ keys! {
     /// text or json.
     log_format: LogFormat = "text";
     /// Free space on the disk below which messages are refused.
-    disk_reserve_bytes: u64 = "67108864" in 0..=1_099_511_627_776_u64;
+    disk_reserve_bytes: u64 = "67108864" in 0..=1_099_511_627_776;
     /// For drills only: moves this server's clock.
     clock_offset_seconds: i64 = "0" in -315_360_000..=315_360_000;
     /// Time for connections to end when the server stops.
