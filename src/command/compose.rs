@@ -87,7 +87,6 @@ fn settings(config: &Config, invites: InviteAddress) -> Settings {
         limits: Limits {
             frame: config.frame_bytes_max,
             application_message: config.message_bytes_max,
-            leaves_per_group: config.leaves_per_group_max,
         },
         heartbeat: Duration::from_secs(config.heartbeat_interval_seconds),
         authentication_deadline: Duration::from_secs(config.authentication_deadline_seconds),

@@ -109,7 +109,7 @@ keys! {
     /// Connections of one IPv4 address or IPv6 /64 at the same time.
     connections_per_address_max: usize = "1000" in 1..=1_000_000;
     /// Silence after which a connection is asked whether it lives.
-    heartbeat_interval_seconds: u64 = "30" in 5..=3600;
+    heartbeat_interval_seconds: u64 = "30" in 1..=3600;
     /// Time a connection has to authenticate.
     authentication_deadline_seconds: u64 = "10" in 1..=120;
     /// Largest message.

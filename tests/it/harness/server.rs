@@ -130,6 +130,17 @@ impl TestServer {
     }
 }
 
+/// A failing test tells what its server said last.
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.log_path()).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            println!("the server's last words:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
+        }
+    }
+}
+
 async fn run(program: &Path, arguments: &[&str], data: &Path) -> (Option<i32>, String, String) {
     let output = Command::new(program).args(arguments).arg("--data").arg(data).stdin(Stdio::null()).output();
     let output = within("an operator's verb", output).await.expect("the verb runs");
