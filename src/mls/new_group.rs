@@ -23,8 +23,8 @@ pub fn check_new_group(group: GroupId, creator: Leaf, device_key: &[u8; 32], gro
         if !creator.owns(node, device_key) {
             return Err(Refused::NotSender);
         }
-        if !leaf::is_capable(node.capabilities()) {
-            return Err(Refused::BadGroupInfo("its leaf's capabilities lack what groups here need"));
+        if !leaf::is_fit(node) {
+            return Err(Refused::BadGroupInfo("its leaf is too large or lacks a capability that groups here need"));
         }
         if let Some(lifetime) = leaf::lifetime(node) {
             leaf::check_range(lifetime)?;

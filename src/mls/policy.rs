@@ -114,7 +114,7 @@ impl Review<'_> {
         let owner = Leaf::of(node.credential()).ok_or(Refused::Policy("an added leaf names no account and device"))?;
         let bad = || Refused::BadAdd(owner.device);
         let signature_key = node.signature_key().as_slice().try_into().map_err(|_| bad())?;
-        if package.ciphersuite() != SUITE || !leaf::is_capable(node.capabilities()) {
+        if package.ciphersuite() != SUITE || !leaf::is_fit(node) {
             return Err(bad());
         }
         leaf::check_lifetime(package.life_time(), self.now_ms).map_err(|_| bad())?;
@@ -163,8 +163,8 @@ impl Review<'_> {
         if path_leaf.is_some_and(|node| !committer.owns(node, device_key)) {
             return Err(Refused::Policy("a commit keeps its committer's credential and signature key"));
         }
-        if path_leaf.is_some_and(|node| !leaf::is_capable(node.capabilities())) {
-            return Err(Refused::Policy("a commit keeps its committer's leaf able to do what groups here need"));
+        if path_leaf.is_some_and(|node| !leaf::is_fit(node)) {
+            return Err(Refused::Policy("a committer's leaf is small and supports what groups here need"));
         }
         if self.committer == Committer::Joiner {
             if removals.contains(&committer) {

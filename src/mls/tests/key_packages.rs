@@ -1,8 +1,8 @@
 //! Key packages: one good one, and everything that can be wrong with it.
 
 use openmls::prelude::{
-    Capabilities, Ciphersuite, ExtensionType, KeyPackage, Lifetime, MlsMessageOut, OpenMlsProvider as _,
-    tls_codec::Serialize as _,
+    ApplicationIdExtension, Capabilities, Ciphersuite, Extension, ExtensionType, Extensions, KeyPackage, Lifetime, MlsMessageOut,
+    OpenMlsProvider as _, tls_codec::Serialize as _,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -75,6 +75,10 @@ fn others_packages_suites_and_poor_capabilities_are_refused() {
         let package = alice.package_with(|builder| builder.leaf_node_capabilities(capabilities));
         assert!(matches!(refusal(&alice, &encode(package)), Refused::BadKeyPackage(_)));
     }
+    let large = Extension::ApplicationId(ApplicationIdExtension::new(&[1; 900]));
+    let large = Extensions::from_vec(vec![large]).expect("it belongs in a leaf");
+    let package = alice.package_with(|builder| builder.leaf_node_extensions(large));
+    assert!(matches!(refusal(&alice, &encode(package)), Refused::BadKeyPackage(_)));
 }
 
 #[test]
