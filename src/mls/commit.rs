@@ -72,9 +72,10 @@ pub struct Next {
 
 /// Checks a commit bundle against the group's current state, which stays as it is.
 ///
-/// Signature, proposals, tree, path and transcript are openmls's to judge; lifetimes, roles and everything that
-/// [`policy`] and [`roster`] name are judged here. The Welcome must be for exactly the added key packages, the
-/// `GroupInfo` must describe the new epoch and be signed by the committer.
+/// Signature, proposals, tree, path and transcript are openmls's to judge. Judged here are roles, lifetimes and
+/// capabilities, that a commit never removes its committer nor changes whose its leaf is, that a joiner replaces only
+/// itself, and that no device or key stands twice in the new tree. The Welcome must be for exactly the added key
+/// packages, the `GroupInfo` must describe the new epoch and be signed by the committer.
 pub fn check_commit(state: &PublicState, input: &CommitInput<'_>, now_ms: UnixMs) -> Result<CommitChecked, Refused> {
     guarded(|| {
         let MlsMessageBodyIn::PublicMessage(message) = wire::decode(input.commit, PUBLIC_MESSAGE)? else {

@@ -51,8 +51,8 @@ pub fn check_key_package(
             return Err(Refused::NotSender);
         }
         leaf::check_lifetime(package.life_time(), now_ms)?;
-        if !leaf::is_capable(package.leaf_node().capabilities()) {
-            return Err(Refused::BadKeyPackage("its capabilities lack what groups here need"));
+        if !leaf::is_fit(package.leaf_node()) {
+            return Err(Refused::BadKeyPackage("its leaf is too large or lacks a capability that groups here need"));
         }
         if package.last_resort() != last_resort {
             return Err(Refused::BadKeyPackage("the last_resort extension does not fit how it is published"));

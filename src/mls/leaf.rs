@@ -1,7 +1,7 @@
 //! What a leaf must be: whose it is, what it can do, and for how long its key package lives.
 
 use openmls::{
-    prelude::{Capabilities, Credential, CredentialType, ExtensionType, LeafNode, Lifetime, ProtocolVersion},
+    prelude::{Credential, CredentialType, ExtensionType, LeafNode, Lifetime, ProtocolVersion, tls_codec::Size as _},
     treesync::LeafNodeSource,
 };
 use openmls_traits::types::VerifiableCiphersuite;
@@ -41,9 +41,14 @@ impl Leaf {
     }
 }
 
-/// Every leaf must support what groups here use, or it could not be added to them.
-pub(super) fn is_capable(capabilities: &Capabilities) -> bool {
-    capabilities.versions().contains(&ProtocolVersion::Mls10)
+/// Largest encoded leaf in bytes. An ordinary one has about 200; every joiner downloads all of them.
+const MAX_LEAF_BYTES: usize = 1024;
+
+/// Whether a leaf is of reasonable size and supports what groups here use, without which it could not be added to them.
+pub(super) fn is_fit(node: &LeafNode) -> bool {
+    let capabilities = node.capabilities();
+    node.tls_serialized_len() <= MAX_LEAF_BYTES
+        && capabilities.versions().contains(&ProtocolVersion::Mls10)
         && capabilities.ciphersuites().contains(&VerifiableCiphersuite::from(SUITE))
         && capabilities.credentials().contains(&CredentialType::Basic)
         && capabilities.extensions().contains(&ExtensionType::from(ROLES_EXTENSION))

@@ -19,6 +19,7 @@ mod proposal;
 mod refused;
 mod revive;
 mod roster;
+mod shelf;
 mod state;
 mod tree;
 mod welcome;

@@ -18,13 +18,13 @@ pub fn check_new_group(group: GroupId, creator: Leaf, device_key: &[u8; 32], gro
         if Nodes::of(info.tree())?.len() != 1 || info.signer().u32() != 0 {
             return Err(Refused::BadGroupInfo("a group begins with its creator's leaf and no other"));
         }
-        let state = PublicState::verify(info, Lifetimes::MustHold)?;
+        let state = PublicState::verify(&info, Lifetimes::MustHold)?;
         let (_, _, node) = state.leaves().next().ok_or(Refused::BadGroupInfo("its tree is empty"))?;
         if !creator.owns(node, device_key) {
             return Err(Refused::NotSender);
         }
-        if !leaf::is_capable(node.capabilities()) {
-            return Err(Refused::BadGroupInfo("its leaf's capabilities lack what groups here need"));
+        if !leaf::is_fit(node) {
+            return Err(Refused::BadGroupInfo("its leaf is too large or lacks a capability that groups here need"));
         }
         if let Some(lifetime) = leaf::lifetime(node) {
             leaf::check_range(lifetime)?;

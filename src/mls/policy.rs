@@ -19,6 +19,8 @@ pub(super) enum Committer {
     Joiner,
 }
 
+const ONLY_OWN_OLD_LEAF: Refused = Refused::Policy("a joiner removes its own old leaf and proposes nothing else");
+
 /// Whom a commit adds and removes.
 pub(super) struct Change {
     pub(super) added: Vec<AddedLeaf>,
@@ -62,7 +64,7 @@ impl Review<'_> {
             (Proposal::Add(add), Committer::Member(_)) => self.add(add),
             (Proposal::Remove(remove), _) => {
                 let removed = self.remove(remove.removed())?;
-                if self.may_remove(removed) { Ok(()) } else { Err(Refused::Policy("only administrators remove others")) }
+                self.check_removal(removed)
             }
             (Proposal::GroupContextExtensions(change), Committer::Member(_)) => {
                 if !self.may_administer() {
@@ -75,7 +77,7 @@ impl Review<'_> {
                 context::check_extensions(change.extensions())
             }
             (Proposal::ExternalInit(_), Committer::Joiner) => Ok(()),
-            (_, Committer::Joiner) => Err(Refused::Policy("a joiner removes its own old leaf and proposes nothing else")),
+            (_, Committer::Joiner) => Err(ONLY_OWN_OLD_LEAF),
             (_, Committer::Member(_)) => Err(Refused::Policy("a commit adds, removes or changes roles")),
         }
     }
@@ -84,7 +86,7 @@ impl Review<'_> {
     fn by_reference(&mut self, queued: &QueuedProposal) -> Result<(), Refused> {
         let Sender::Member(sender) = *queued.sender() else { return Err(Refused::Policy("only members propose")) };
         if self.committer == Committer::Joiner {
-            return Err(Refused::Policy("a joiner removes its own old leaf and proposes nothing else"));
+            return Err(ONLY_OWN_OLD_LEAF);
         }
         match queued.proposal() {
             Proposal::Update(update) => {
@@ -112,7 +114,7 @@ impl Review<'_> {
         let owner = Leaf::of(node.credential()).ok_or(Refused::Policy("an added leaf names no account and device"))?;
         let bad = || Refused::BadAdd(owner.device);
         let signature_key = node.signature_key().as_slice().try_into().map_err(|_| bad())?;
-        if package.ciphersuite() != SUITE || !leaf::is_capable(node.capabilities()) {
+        if package.ciphersuite() != SUITE || !leaf::is_fit(node) {
             return Err(bad());
         }
         leaf::check_lifetime(package.life_time(), self.now_ms).map_err(|_| bad())?;
@@ -138,12 +140,14 @@ impl Review<'_> {
 
     /// A member removes its own other devices and whom the server wants removed; administrators remove everybody. A
     /// joiner removes its own old leaf only.
-    fn may_remove(&self, target: Leaf) -> bool {
+    fn check_removal(&self, target: Leaf) -> Result<(), Refused> {
+        let CommitInput { committer, removals, .. } = *self.input;
         match self.committer {
-            Committer::Joiner => target == self.input.committer,
-            Committer::Member(_) => {
-                target.account == self.input.committer.account || self.input.removals.contains(&target) || self.may_administer()
-            }
+            Committer::Joiner if target == committer => Ok(()),
+            Committer::Joiner => Err(ONLY_OWN_OLD_LEAF),
+            Committer::Member(_) if target.account == committer.account || removals.contains(&target) => Ok(()),
+            Committer::Member(_) if self.may_administer() => Ok(()),
+            Committer::Member(_) => Err(Refused::Policy("only administrators remove others")),
         }
     }
 
@@ -159,8 +163,8 @@ impl Review<'_> {
         if path_leaf.is_some_and(|node| !committer.owns(node, device_key)) {
             return Err(Refused::Policy("a commit keeps its committer's credential and signature key"));
         }
-        if path_leaf.is_some_and(|node| !leaf::is_capable(node.capabilities())) {
-            return Err(Refused::Policy("a commit keeps its committer's leaf able to do what groups here need"));
+        if path_leaf.is_some_and(|node| !leaf::is_fit(node)) {
+            return Err(Refused::Policy("a committer's leaf is small and supports what groups here need"));
         }
         if self.committer == Committer::Joiner {
             if removals.contains(&committer) {

@@ -89,7 +89,7 @@ fn check_update(state: &PublicState, sender: Leaf, old: &LeafNode, update: &Upda
         return Err(Refused::Policy("an update keeps credential and signature key"));
     }
     let keeps_proposals = old.capabilities().proposals().iter().all(|kind| new.capabilities().proposals().contains(kind));
-    if !leaf::is_capable(new.capabilities()) || !keeps_proposals || new.extensions() != old.extensions() {
+    if !leaf::is_fit(new) || !keeps_proposals || new.extensions() != old.extensions() {
         return Err(Refused::Policy("an update keeps the leaf's capabilities and extensions"));
     }
     let key = encryption_key(new)?;

@@ -1,25 +1,18 @@
-//! Where openmls stores a public group: nowhere; and the way back for a group in which a leaf's lifetime has ended.
+//! The way back to a group in which a leaf's lifetime has ended.
 //!
 //! A leaf keeps the lifetime of its key package until its device commits for the first time, which may be never. openmls
 //! refuses to build a `PublicGroup` from a tree with such a leaf, though the group is fine and its members go on. So the
 //! tree is verified here by other means and handed to openmls as what it has stored: openmls's storage is made of
 //! serde values, and a [`Shelf`] answers with values made from the `GroupInfo`.
 
-use std::fmt;
-
 use openmls::{
     group::{InterimTranscriptHash, PublicGroup},
     prelude::tls_codec::Serialize as _,
 };
-use openmls_traits::{
-    public_storage::PublicStorageProvider,
-    storage::{CURRENT_VERSION, traits},
-};
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Refused, SUITE, crypto, group_info::GroupInfo, tree::Nodes};
+use super::{Refused, SUITE, crypto, group_info::GroupInfo, shelf::Shelf, tree::Nodes};
 
 /// Builds the public group of a `GroupInfo` that the server accepted earlier, without regard to lifetimes. Verified are
 /// all leaves' signatures, the tree hash and the `GroupInfo`'s signature; what else openmls asks of a tree (parent
@@ -64,152 +57,4 @@ fn tree_value(exported: Value, tree_hash: &[u8]) -> Result<Value, Refused> {
         "tree": { "leaf_nodes": leaves, "parent_nodes": parents, "default_leaf": blank, "default_parent": blank },
         "tree_hash": tree_hash,
     }))
-}
-
-/// The public storage that openmls asks for. It forgets what it is given and reads back what it was made with.
-#[derive(Default)]
-pub(super) struct Shelf {
-    tree: Value,
-    context: Value,
-    interim_transcript_hash: Value,
-    confirmation_tag: Value,
-}
-
-/// A value that openmls no longer reads as it wrote it.
-#[derive(Debug)]
-pub(super) struct Unreadable;
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the library cannot read its own stored form")
-    }
-}
-
-impl std::error::Error for Unreadable {}
-
-fn read<T: DeserializeOwned>(value: &Value) -> Result<Option<T>, Unreadable> {
-    T::deserialize(value).map(Some).map_err(|_| Unreadable)
-}
-
-fn forget<T: Serialize>(_: &T) -> Result<(), Unreadable> {
-    Ok(())
-}
-
-impl PublicStorageProvider<CURRENT_VERSION> for Shelf {
-    type PublicError = Unreadable;
-
-    fn write_tree<G: traits::GroupId<CURRENT_VERSION>, T: traits::TreeSync<CURRENT_VERSION>>(
-        &self,
-        _: &G,
-        tree: &T,
-    ) -> Result<(), Unreadable> {
-        forget(tree)
-    }
-
-    fn write_interim_transcript_hash<G: traits::GroupId<CURRENT_VERSION>, H: traits::InterimTranscriptHash<CURRENT_VERSION>>(
-        &self,
-        _: &G,
-        hash: &H,
-    ) -> Result<(), Unreadable> {
-        forget(hash)
-    }
-
-    fn write_context<G: traits::GroupId<CURRENT_VERSION>, C: traits::GroupContext<CURRENT_VERSION>>(
-        &self,
-        _: &G,
-        context: &C,
-    ) -> Result<(), Unreadable> {
-        forget(context)
-    }
-
-    fn write_confirmation_tag<G: traits::GroupId<CURRENT_VERSION>, C: traits::ConfirmationTag<CURRENT_VERSION>>(
-        &self,
-        _: &G,
-        tag: &C,
-    ) -> Result<(), Unreadable> {
-        forget(tag)
-    }
-
-    fn queue_proposal<
-        G: traits::GroupId<CURRENT_VERSION>,
-        R: traits::ProposalRef<CURRENT_VERSION>,
-        Q: traits::QueuedProposal<CURRENT_VERSION>,
-    >(
-        &self,
-        _: &G,
-        _: &R,
-        proposal: &Q,
-    ) -> Result<(), Unreadable> {
-        forget(proposal)
-    }
-
-    fn queued_proposals<
-        G: traits::GroupId<CURRENT_VERSION>,
-        R: traits::ProposalRef<CURRENT_VERSION>,
-        Q: traits::QueuedProposal<CURRENT_VERSION>,
-    >(
-        &self,
-        _: &G,
-    ) -> Result<Vec<(R, Q)>, Unreadable> {
-        Ok(Vec::new())
-    }
-
-    fn tree<G: traits::GroupId<CURRENT_VERSION>, T: traits::TreeSync<CURRENT_VERSION>>(
-        &self,
-        _: &G,
-    ) -> Result<Option<T>, Unreadable> {
-        read(&self.tree)
-    }
-
-    fn group_context<G: traits::GroupId<CURRENT_VERSION>, C: traits::GroupContext<CURRENT_VERSION>>(
-        &self,
-        _: &G,
-    ) -> Result<Option<C>, Unreadable> {
-        read(&self.context)
-    }
-
-    fn interim_transcript_hash<G: traits::GroupId<CURRENT_VERSION>, H: traits::InterimTranscriptHash<CURRENT_VERSION>>(
-        &self,
-        _: &G,
-    ) -> Result<Option<H>, Unreadable> {
-        read(&self.interim_transcript_hash)
-    }
-
-    fn confirmation_tag<G: traits::GroupId<CURRENT_VERSION>, C: traits::ConfirmationTag<CURRENT_VERSION>>(
-        &self,
-        _: &G,
-    ) -> Result<Option<C>, Unreadable> {
-        read(&self.confirmation_tag)
-    }
-
-    fn delete_tree<G: traits::GroupId<CURRENT_VERSION>>(&self, _: &G) -> Result<(), Unreadable> {
-        Ok(())
-    }
-
-    fn delete_confirmation_tag<G: traits::GroupId<CURRENT_VERSION>>(&self, _: &G) -> Result<(), Unreadable> {
-        Ok(())
-    }
-
-    fn delete_context<G: traits::GroupId<CURRENT_VERSION>>(&self, _: &G) -> Result<(), Unreadable> {
-        Ok(())
-    }
-
-    fn delete_interim_transcript_hash<G: traits::GroupId<CURRENT_VERSION>>(&self, _: &G) -> Result<(), Unreadable> {
-        Ok(())
-    }
-
-    fn remove_proposal<G: traits::GroupId<CURRENT_VERSION>, R: traits::ProposalRef<CURRENT_VERSION>>(
-        &self,
-        _: &G,
-        _: &R,
-    ) -> Result<(), Unreadable> {
-        Ok(())
-    }
-
-    fn clear_proposal_queue<G: traits::GroupId<CURRENT_VERSION>, R: traits::ProposalRef<CURRENT_VERSION>>(
-        &self,
-        _: &G,
-    ) -> Result<(), Unreadable> {
-        Ok(())
-    }
 }

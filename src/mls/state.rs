@@ -9,7 +9,7 @@ use openmls::{
 use sovereign_proto::mls::Roles;
 
 use super::{
-    Leaf, Next, Pending, Refused, context, crypto, group_info::GroupInfo, guarded, proposal, revive, revive::Shelf, roster,
+    Leaf, Next, Pending, Refused, context, crypto, group_info::GroupInfo, guarded, proposal, revive, roster, shelf::Shelf,
     tree::Nodes,
 };
 use crate::ids::{Epoch, GroupId};
@@ -41,7 +41,7 @@ impl PublicState {
     /// All signatures are verified, so the cost grows with the members. Lifetimes of leaves may have ended.
     pub fn load(group_info: &[u8], proposals: &[Bytes]) -> Result<Self, Refused> {
         guarded(|| {
-            let mut state = Self::verify(GroupInfo::decode(group_info)?, Lifetimes::MayHaveEnded)?;
+            let mut state = Self::verify(&GroupInfo::decode(group_info)?, Lifetimes::MayHaveEnded)?;
             for bytes in proposals {
                 let pending = proposal::process(&state, bytes)?;
                 state.add_proposal(pending)?;
@@ -96,7 +96,7 @@ impl PublicState {
     }
 
     /// Verifies a decoded `GroupInfo` with all that it holds.
-    pub(super) fn verify(info: GroupInfo, lifetimes: Lifetimes) -> Result<Self, Refused> {
+    pub(super) fn verify(info: &GroupInfo, lifetimes: Lifetimes) -> Result<Self, Refused> {
         context::check(info.context())?;
         let id = GroupId::try_from(info.context().group_id().as_slice()).map_err(|_| Refused::WrongGroup)?;
         roster::check(info.tree(), &Nodes::of(info.tree())?)?;
@@ -107,7 +107,7 @@ impl PublicState {
             Err(CreationFromExternalError::LeafNodeValidation(LeafNodeValidationError::Lifetime(_)))
                 if lifetimes == Lifetimes::MayHaveEnded =>
             {
-                revive::revive(&info)?
+                revive::revive(info)?
             }
             Err(error) => return Err(Refused::invalid(&error)),
         };

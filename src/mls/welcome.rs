@@ -1,6 +1,9 @@
 //! Welcomes (RFC 9420, section 12.4.3.1), as far as they can be read: whom they are for.
 
-use openmls::prelude::MlsMessageBodyIn;
+use openmls::{
+    messages::EncryptedGroupSecrets,
+    prelude::{KeyPackageRef, MlsMessageBodyIn},
+};
 
 use super::{
     AddedLeaf, Refused, SUITE,
@@ -22,8 +25,8 @@ pub(super) fn check(bytes: &[u8], added: &[AddedLeaf]) -> Result<(), Refused> {
     if welcome.ciphersuite() != SUITE || welcome.secrets().len() != expected.len() {
         return Err(Refused::BadWelcome);
     }
-    let references: Vec<_> = welcome.secrets().iter().map(openmls::messages::EncryptedGroupSecrets::new_member).collect();
-    let mut named: Vec<&[u8]> = references.iter().map(|reference| reference.as_slice()).collect();
+    let references: Vec<_> = welcome.secrets().iter().map(EncryptedGroupSecrets::new_member).collect();
+    let mut named: Vec<&[u8]> = references.iter().map(KeyPackageRef::as_slice).collect();
     expected.sort_unstable();
     named.sort_unstable();
     if named == expected { Ok(()) } else { Err(Refused::BadWelcome) }

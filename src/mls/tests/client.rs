@@ -33,7 +33,8 @@ pub(super) struct Client {
     pub(super) provider: OpenMlsRustCrypto,
     pub(super) signer: SignatureKeyPair,
     pub(super) suite: Ciphersuite,
-    pub(super) self_remove: bool,
+    /// What it can propose beside RFC 9420's own types.
+    pub(super) proposals: Vec<ProposalType>,
 }
 
 /// A commit with what goes with it.
@@ -83,7 +84,7 @@ impl Client {
 
     fn of(leaf: Leaf) -> Self {
         let signer = SignatureKeyPair::new(SUITE.signature_algorithm()).expect("keys can be made");
-        Self { leaf, provider: OpenMlsRustCrypto::default(), signer, suite: SUITE, self_remove: true }
+        Self { leaf, provider: OpenMlsRustCrypto::default(), signer, suite: SUITE, proposals: vec![ProposalType::SelfRemove] }
     }
 
     pub(super) fn key(&self) -> [u8; 32] {
@@ -99,11 +100,10 @@ impl Client {
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {
-        let proposals = if self.self_remove { vec![ProposalType::SelfRemove] } else { Vec::new() };
         Capabilities::builder()
             .ciphersuites(vec![self.suite])
             .extensions(vec![ExtensionType::from(ROLES_EXTENSION), ExtensionType::LastResort])
-            .proposals(proposals)
+            .proposals(self.proposals.clone())
             .build()
     }
 
@@ -220,7 +220,7 @@ impl Client {
 }
 
 impl Bundle {
-    fn of(bundle: CommitMessageBundle) -> Self {
+    pub(super) fn of(bundle: CommitMessageBundle) -> Self {
         let (commit, welcome, group_info) = bundle.into_messages();
         Self {
             commit: bytes(&commit),
@@ -230,7 +230,7 @@ impl Bundle {
     }
 }
 
-fn join_config() -> MlsGroupJoinConfig {
+pub(super) fn join_config() -> MlsGroupJoinConfig {
     MlsGroupJoinConfig::builder().wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY).use_ratchet_tree_extension(true).build()
 }
 

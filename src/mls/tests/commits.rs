@@ -1,10 +1,13 @@
 //! What honest members do is taken.
 
-use openmls::prelude::{Lifetime, OpenMlsProvider as _};
+use openmls::{
+    group::StagedWelcome,
+    prelude::{Lifetime, MlsMessageBodyIn, OpenMlsProvider as _},
+};
 use sovereign_proto::mls::{Policy, Roles};
 
-use super::client::{Client, GROUP, body, context, found, group_of, index, now_ms, receive, take};
-use crate::mls::{PublicState, check_commit};
+use super::client::{Client, GROUP, body, context, found, group_of, index, join_config, now_ms, receive, take};
+use crate::mls::{PublicState, check_commit, group_info::GroupInfo, state::Lifetimes};
 
 #[test]
 fn members_are_added_and_removed_and_renew_themselves() {
@@ -117,12 +120,34 @@ fn anybody_removes_whom_the_server_wants_removed() {
 
 #[test]
 fn a_group_lives_on_when_a_lifetime_has_ended() {
-    let (alice, bob) = (Client::new(1, 1), Client::new(2, 2));
+    let (alice, bob, carol) = (Client::new(1, 1), Client::new(2, 2), Client::new(3, 3));
     let now = now_ms() / 1000;
     let mut group = alice.create_with(GROUP, context(None), Lifetime::init(now - 7200, now - 3600));
     let mut server = PublicState::load(&alice.group_info(&group), &[]).expect("an accepted group is loaded");
-    let add = alice.commit_now(&mut group, |commit| commit.propose_adds([bob.package()]).force_self_update(false));
+    let packages = [bob.package(), carol.package()];
+    let add = alice.commit_now(&mut group, |commit| commit.propose_adds(packages));
     take(&mut server, &alice, &add);
-    assert_eq!(server.members().len(), 2);
-    assert!(matches!(body(&add.commit), openmls::prelude::MlsMessageBodyIn::PublicMessage(_)));
+    let MlsMessageBodyIn::Welcome(welcome) = body(&add.welcome) else { panic!("a Welcome") };
+    let mut bobs = StagedWelcome::build_from_welcome(&bob.provider, &join_config(), welcome)
+        .expect("the Welcome is for this device")
+        .skip_lifetime_validation()
+        .build()
+        .expect("the Welcome is good")
+        .into_group(&bob.provider)
+        .expect("the group can be joined");
+    let renew = bob.commit_now(&mut bobs, |commit| commit.force_self_update(true));
+    take(&mut server, &bob, &renew);
+
+    let info = GroupInfo::decode(&renew.group_info).expect("it was accepted");
+    assert!(PublicState::verify(&info, Lifetimes::MustHold).is_err(), "alice's leaf still has its old lifetime");
+    let mut revived = PublicState::load(&renew.group_info, &[]).expect("it was accepted");
+    let remove = bob.commit_now(&mut bobs, |commit| commit.propose_removals([index(2)]));
+    assert_eq!(take(&mut revived, &bob, &remove), (vec![], vec![carol.leaf]));
+    assert_eq!(take(&mut server, &bob, &remove), (vec![], vec![carol.leaf]));
+    assert_eq!(revived.group.export_ratchet_tree(), server.group.export_ratchet_tree());
+    for position in (0..renew.group_info.len()).step_by(7) {
+        let mut changed = renew.group_info.clone();
+        changed[position] ^= 1;
+        assert!(PublicState::load(&changed, &[]).is_err(), "byte {position}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Headers read by hand agree with openmls and end where the message ends.
 
-use openmls::prelude::{LeafNodeParameters, OpenMlsProvider as _};
+use openmls::prelude::LeafNodeParameters;
 
 use super::client::{Client, GROUP, bytes, group_of};
 use crate::mls::{HandshakeKind, HandshakeSender, Refused, inspect_handshake, inspect_message};
@@ -28,7 +28,6 @@ fn headers_are_read_and_every_prefix_is_refused() {
     let update = groups[1].propose_self_update(&bob.provider, &bob.signer, LeafNodeParameters::default());
     let header = inspect_handshake(&bytes(&update.expect("it is proposed").0)).expect("a proposal");
     assert_eq!((header.kind, header.sender), (HandshakeKind::Proposal, HandshakeSender::Member(1)));
-    let _ = bob.provider.crypto();
 }
 
 #[test]
