@@ -30,7 +30,7 @@ CREATE TABLE devices (
   last_seen INTEGER NOT NULL DEFAULT 0,
   incarnation INTEGER NOT NULL DEFAULT 0,
   -- The device's own log.
-  log_no INTEGER NOT NULL
+  own_log_no INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX devices_of_account ON devices (account_no);
 

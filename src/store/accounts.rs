@@ -137,7 +137,7 @@ impl Txn<'_> {
     fn enrol(&mut self, account_no: i64, device: &NewDevice, state: DeviceState, now: UnixMs) -> Sql<()> {
         let log_no = self.new_log(&LogId::Device(device.device_id))?;
         self.db
-            .prepare_cached("INSERT INTO devices (device_id, account_no, device_key, state, created_at, log_no) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .prepare_cached("INSERT INTO devices (device_id, account_no, device_key, state, created_at, own_log_no) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
             .execute(params![device.device_id, account_no, Blob(device.device_key), state, U(now), log_no])?;
         let device_no = self.db.last_insert_rowid();
         self.open_window(log_no, device_no, (0, sovereign_proto::log::START), None)

@@ -78,8 +78,8 @@ impl Txn<'_> {
         // Epoch 0 was made by nobody else than its creator.
         let Some((committer_no, committer_account)) = committer else { return Ok(false) };
         let sql = "SELECT device_no, account_no, tag FROM confirmations JOIN devices USING (device_no)
-                   JOIN windows ON windows.device_no = confirmations.device_no AND windows.log_no = confirmations.log_no
-                   WHERE confirmations.log_no = ?1 AND leave_seq IS NULL AND windows.state = 0";
+                   JOIN windows USING (log_no, device_no)
+                   WHERE log_no = ?1 AND leave_seq IS NULL AND windows.state = 0";
         let said: Vec<Said> = self
             .db
             .prepare_cached(sql)?

@@ -185,7 +185,7 @@ impl Txn<'_> {
 /// The numbers behind a device id.
 pub(super) fn device(db: &Connection, id: DeviceId) -> Sql<Option<KnownDevice>> {
     db.prepare_cached(
-        "SELECT device_no, account_no, account_id, log_no FROM devices JOIN accounts USING (account_no) WHERE device_id = ?1",
+        "SELECT device_no, account_no, account_id, own_log_no FROM devices JOIN accounts USING (account_no) WHERE device_id = ?1",
     )?
     .query_one([id], |row| {
         Ok(KnownDevice { no: row.get(0)?, account_no: row.get(1)?, account_id: row.get(2)?, log_no: row.get(3)? })

@@ -1,6 +1,6 @@
 //! What goes: entries that everybody has passed or nobody may keep waiting for, and whatever has expired.
 
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
 
 use rusqlite::{OptionalExtension as _, params};
 use sovereign_proto::log::Kind;
@@ -30,6 +30,13 @@ pub struct TrimReport {
     pub more: bool,
 }
 
+/// Where trimming goes on: behind a seq of a log.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place {
+    log_no: i64,
+    after: Seq,
+}
+
 /// How far the entries of one log may go.
 struct Floor {
     /// Everything up to here: every open or draining window has passed it.
@@ -41,11 +48,12 @@ struct Floor {
 impl Store {
     /// Deletes a bounded number of rows and goes on where it stopped with the next call.
     pub fn trim(&self, now: UnixMs) -> Answer<TrimReport> {
-        let next_log = self.0.next_log_to_trim.clone();
+        let place = self.0.trimmed_to.clone();
         self.relieve(move |txn| {
             let mut report = TrimReport::default();
-            let from = next_log.load(Ordering::Relaxed);
-            next_log.store(txn.trim_logs(from, now, &mut report)?, Ordering::Relaxed);
+            let from = *place.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = txn.trim_logs(from, now, &mut report)?;
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = next;
             txn.trim_sent(now, &mut report)?;
             txn.trim_expired(now, &mut report)?;
             Ok(report)
@@ -54,54 +62,59 @@ impl Store {
 }
 
 impl Txn<'_> {
-    /// Trims logs from a number on; gives the number to go on with, 0 after the last.
-    fn trim_logs(&mut self, from: i64, now: UnixMs, report: &mut TrimReport) -> Sql<i64> {
-        let mut budget = ROWS;
+    /// Trims logs from a place on; gives the place to go on with.
+    fn trim_logs(&mut self, from: Place, now: UnixMs, report: &mut TrimReport) -> Sql<Place> {
         let logs: Vec<(i64, Seq)> = self
             .db
             .prepare_cached("SELECT log_no, next_seq - 1 FROM logs WHERE log_no >= ?1 ORDER BY log_no LIMIT ?2")?
-            .query_map([from, ROWS], |row| Ok((row.get(0)?, uint(row, 1)?)))?
+            .query_map([from.log_no, ROWS], |row| Ok((row.get(0)?, uint(row, 1)?)))?
             .collect::<Sql<_>>()?;
-        let last = logs.len() < 1000;
+        let mut budget = ROWS;
         for &(log_no, head) in &logs {
-            if budget <= 0 {
+            let after = if log_no == from.log_no { from.after } else { 0 };
+            let (looked_at, last) = self.trim_log(log_no, (after, head), now, budget, report)?;
+            if looked_at == budget {
                 report.more = true;
-                return Ok(log_no);
+                return Ok(Place { log_no, after: last });
             }
-            budget -= 1 + self.trim_log(log_no, head, now, budget, report)?;
+            budget -= looked_at;
         }
-        report.more |= !last;
-        Ok(if last { 0 } else { logs.last().map_or(0, |(log_no, _)| log_no + 1) })
+        match logs.last() {
+            Some((log_no, _)) if logs.len() as u64 == ROWS.unsigned_abs() => {
+                report.more = true;
+                Ok(Place { log_no: log_no + 1, after: 0 })
+            }
+            _ => Ok(Place::default()),
+        }
     }
 
-    /// Gives the number of rows looked at.
-    fn trim_log(&mut self, log_no: i64, head: Seq, now: UnixMs, budget: i64, report: &mut TrimReport) -> Sql<i64> {
-        let floor = self.floor(log_no, head)?;
+    /// Gives the number of rows looked at, and the last of their seqs.
+    fn trim_log(&mut self, log_no: i64, range: (Seq, Seq), now: UnixMs, budget: i64, report: &mut TrimReport) -> Sql<(i64, Seq)> {
+        let floor = self.floor(log_no, range.1)?;
         let message_cutoff = now.saturating_sub(days_ms(self.options.message_days));
         let commit_cutoff = now.saturating_sub(days_ms(self.options.commit_days));
         let rows: Vec<(i64, u8, UnixMs, Option<i64>)> = self
             .db
             .prepare_cached("SELECT id, kind, time, body_no FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3")?
-            .query_map([id(log_no, 0), id(log_no, head), budget], |row| {
+            .query_map([id(log_no, range.0), id(log_no, range.1), budget], |row| {
                 Ok((row.get(0)?, row.get(1)?, uint(row, 2)?, row.get(3)?))
             })?
             .collect::<Sql<_>>()?;
-        let mut looked_at = 0;
+        let (mut looked_at, mut last) = (0, range.0);
         for (id, kind, time, body_no) in rows {
             let seq = seq_of(id);
             if seq > floor.passed.max(floor.commits) && time > message_cutoff {
                 // Entries stand in the order of their times: what follows is younger.
                 break;
             }
-            looked_at += 1;
-            let expired =
-                if kind == Kind::Message as u8 { time <= message_cutoff } else { time <= commit_cutoff || seq <= floor.commits };
+            (looked_at, last) = (looked_at + 1, seq);
+            let expired = if kind == Kind::Message as u8 { time <= message_cutoff } else { time <= commit_cutoff || seq <= floor.commits };
             if seq <= floor.passed || expired {
                 self.delete_entry(id, body_no)?;
                 report.entries += 1;
             }
         }
-        Ok(looked_at)
+        Ok((looked_at, last))
     }
 
     fn floor(&self, log_no: i64, head: Seq) -> Sql<Floor> {

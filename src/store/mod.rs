@@ -34,9 +34,12 @@ pub mod types;
 mod values;
 mod windows;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     future::Future,
-    sync::{Arc, atomic::AtomicI64},
+    sync::{Arc, Mutex},
 };
 
 use rusqlite::Connection;
@@ -74,7 +77,7 @@ struct Inner {
     generation: u64,
     clock: Clock,
     /// Where the next call of `trim` goes on.
-    next_log_to_trim: Arc<AtomicI64>,
+    trimmed_to: Arc<Mutex<maintenance::Place>>,
     /// Held as long as the database is open.
     _directory: DataDir,
 }
@@ -105,7 +108,7 @@ impl Store {
             stopped,
             generation,
             clock,
-            next_log_to_trim: Arc::default(),
+            trimmed_to: Arc::default(),
             _directory: directory.clone(),
         })))
     }

@@ -22,6 +22,13 @@ const NEWS_MAX: usize = 256;
 /// How coarse `last_seen` is.
 const LAST_SEEN_MS: u64 = 60 * 60 * 1000;
 
+/// How the writing half of a sign-in ended.
+enum Entered {
+    In,
+    RolledBack,
+    Refused,
+}
+
 impl Store {
     /// Notes the incarnation of the device's own store (0: not stated), repairs lost acknowledgements, and says what
     /// there is to read. The answer counts acknowledgements that are not durable yet.
@@ -35,8 +42,10 @@ impl Store {
         let entered = self.relieve(move |txn| txn.enter(device, incarnation, &positions, now));
         let store = self.clone();
         async move {
-            if !entered.await? {
-                return Ok(SignInOutcome::RolledBack);
+            match entered.await? {
+                Entered::In => {}
+                Entered::RolledBack => return Ok(SignInOutcome::RolledBack),
+                Entered::Refused => return Ok(SignInOutcome::Refused),
             }
             let mut signed_in = store.read(move |db| signed_in(db, device)).await?;
             for position in &mut signed_in.news {
@@ -50,14 +59,14 @@ impl Store {
 }
 
 impl Txn<'_> {
-    /// False: the device's store went back in time.
-    fn enter(&mut self, id: DeviceId, incarnation: u64, positions: &[(LogId, Seq)], now: UnixMs) -> Sql<bool> {
-        let sql = "SELECT device_no, incarnation, last_seen FROM devices WHERE device_id = ?1";
+    fn enter(&mut self, id: DeviceId, incarnation: u64, positions: &[(LogId, Seq)], now: UnixMs) -> Sql<Entered> {
+        let sql = "SELECT device_no, incarnation, last_seen FROM devices JOIN accounts USING (account_no)
+                   WHERE device_id = ?1 AND state < 2 AND enabled = 1";
         let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, uint(row, 1)?, uint(row, 2)?));
         let found: Option<(i64, u64, UnixMs)> = self.db.prepare_cached(sql)?.query_one([id], row).optional()?;
-        let Some((device_no, known, last_seen)) = found else { return Ok(true) };
+        let Some((device_no, known, last_seen)) = found else { return Ok(Entered::Refused) };
         if incarnation != 0 && incarnation < known {
-            return Ok(false);
+            return Ok(Entered::RolledBack);
         }
         if incarnation > known || now >= last_seen.saturating_add(LAST_SEEN_MS) {
             self.db
@@ -67,7 +76,7 @@ impl Txn<'_> {
         for (log, seq) in positions {
             self.acknowledge(id, *log, *seq, &mut Vec::new())?;
         }
-        Ok(true)
+        Ok(Entered::In)
     }
 }
 
