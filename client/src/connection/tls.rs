@@ -166,7 +166,50 @@ fn key_pin(content: &[u8]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData as _};
+
     use super::*;
+
+    /// An authority: its pin, its certificate, and what issues.
+    fn authority() -> ([u8; 32], CertificateDer<'static>, Issuer<'static, KeyPair>) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("signed").der().clone();
+        (Sha256::digest(key.subject_public_key_info()).into(), certificate, Issuer::new(params, key))
+    }
+
+    fn leaf(name: &str, issuer: &Issuer<'_, KeyPair>) -> CertificateDer<'static> {
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.signed_by(&KeyPair::generate().expect("a key"), issuer).expect("signed").der().clone()
+    }
+
+    fn judge(pin: [u8; 32], leaf: &CertificateDer<'_>, sent_along: &[CertificateDer<'_>], host: &str) -> Result<(), String> {
+        let verifier = PinnedAuthority { pin, provider: Arc::new(aws_lc_rs::default_provider()) };
+        let name = ServerName::try_from(host).expect("a name");
+        match verifier.verify_server_cert(leaf, sent_along, &name, &[], UnixTime::now()) {
+            Ok(_) => Ok(()),
+            Err(rustls::Error::InvalidCertificate(reason)) => Err(certificate_text(&reason)),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn only_chains_of_the_pinned_authority_pass_and_only_for_their_name() {
+        let (pin, certificate, issuer) = authority();
+        let (other_pin, other_certificate, other_issuer) = authority();
+        let (ours, theirs) = (leaf("localhost", &issuer), leaf("localhost", &other_issuer));
+        let chain = std::slice::from_ref(&certificate);
+        assert_eq!(judge(pin, &ours, chain, "localhost"), Ok(()));
+        assert_eq!(judge(pin, &leaf("127.0.0.1", &issuer), chain, "127.0.0.1"), Ok(()));
+        let authority = |result: Result<(), String>| assert!(result.is_err_and(|text| text.contains("authority")));
+        // Another authority's whole chain; its leaf under our certificate; no authority sent at all; our leaf as its own.
+        authority(judge(pin, &theirs, &[other_certificate], "localhost"));
+        assert!(judge(pin, &theirs, chain, "localhost").is_err());
+        authority(judge(pin, &ours, &[], "localhost"));
+        authority(judge(other_pin, &ours, chain, "localhost"));
+        assert!(judge(pin, &ours, chain, "elsewhere.example").is_err_and(|text| text.contains("another name")));
+    }
 
     #[test]
     fn the_outer_sequence_is_put_back() {
