@@ -29,6 +29,27 @@ Several commands may run on one home at the same time: the first one owns it, th
 With --json stdout holds one JSON object per line, each with \"event\"; everything else goes to stderr.
 `listen` acknowledges a message only after its line was written and flushed.";
 
+const JOIN: &str = "\
+The password lets you add devices with `sov login`; it is asked for on a terminal, and is none where there is neither a
+terminal nor --password-file.";
+
+const SEND: &str = "\
+Examples:
+  sov send --to bob 'Tea at four?'
+  sov send --to bob,carol - <minutes.txt
+  sov send --group 'Tea club' 'Welcome'
+
+A message that is not accepted within --timeout stays in the outbox (exit code 75): the next sov command on this home
+sends it.";
+
+const LISTEN: &str = "\
+With --json each message is a line like
+  {\"event\":\"message\",\"group\":\"5c0f...\",\"title\":\"bob\",\"seq\":7,\"from\":\"bob\",\"text\":\"Tea?\",\"time_ms\":1763692200000}
+Other lines: state, joined, left, renamed, members, send_failed, device_state, alarm. Ignore those you do not know.
+
+A message is told again if sov was killed before it could note that its line was flushed. Several listeners on one home
+all get what arrives while they listen; what waited before goes to the first.";
+
 /// End-to-end encrypted messages from the command line, against a Sovereign server.
 #[derive(Debug, Parser)]
 #[command(name = "sov", version, after_long_help = concat_help(), after_help = "`sov --help` shows examples and exit codes.")]
@@ -42,7 +63,7 @@ pub(crate) struct Cli {
 /// For every verb.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Global {
-    /// Where this device keeps its keys and messages [default: $XDG_DATA_HOME/sov, else ~/.local/share/sov]
+    /// Where this device keeps its keys and messages [default: `$XDG_DATA_HOME/sov`, else `~/.local/share/sov`]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
     /// One JSON object per line on stdout
@@ -63,14 +84,17 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Make an account from an invite link
+    #[command(after_help = JOIN)]
     Join(join::Args),
     /// Make this a further device of your account
     Login(login::Args),
     /// List your devices; approve or revoke one
     Devices(devices::Args),
     /// Send a message; returns when the server has durably accepted it
+    #[command(after_help = SEND)]
     Send(send::Args),
     /// Print new messages as they come
+    #[command(after_help = LISTEN)]
     Listen(listen::Args),
     /// List your groups
     Groups(groups::Args),

@@ -26,7 +26,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// The exit that an error of the library asks for.
-pub(crate) fn exit(error: Error) -> Exit {
+pub(crate) fn exit(error: &Error) -> Exit {
     let code = match error.class() {
         ErrorClass::Usage => exit::USAGE,
         ErrorClass::Network => exit::UNAVAILABLE,
@@ -40,7 +40,7 @@ pub(crate) fn exit(error: Error) -> Exit {
 }
 
 /// The same where the vault is being made.
-pub(crate) fn exit_creating(error: Error) -> Exit {
+pub(crate) fn exit_creating(error: &Error) -> Exit {
     let is_vault = error.class() == ErrorClass::Vault;
     let exit = exit(error);
     if is_vault { Exit { code: exit::CANNOT_CREATE, ..exit } } else { exit }
@@ -295,8 +295,8 @@ mod tests {
     fn ends_have_their_exit_codes() {
         assert_eq!(end(&Cause::ServerUntrusted("x".into())).code, exit::NOT_PERMITTED);
         assert_eq!(end(&Cause::Superseded).code, exit::FAILED);
-        assert_eq!(exit(Error::NoAccount).code, exit::CONFIG);
-        assert_eq!(exit(Error::Network("x".into())).code, exit::UNAVAILABLE);
-        assert_eq!(exit(Error::Timeout).code, exit::TEMPORARY);
+        assert_eq!(exit(&Error::NoAccount).code, exit::CONFIG);
+        assert_eq!(exit(&Error::Network("x".into())).code, exit::UNAVAILABLE);
+        assert_eq!(exit(&Error::Timeout).code, exit::TEMPORARY);
     }
 }

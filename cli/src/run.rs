@@ -110,7 +110,7 @@ impl Here {
             match Client::open(&self.home, self.options.clone()).await {
                 Ok(client) => return self.own(client, request).await.into_result(),
                 Err(Error::VaultOwned) => {}
-                Err(error) => return Err(client::exit(error)),
+                Err(error) => return Err(client::exit(&error)),
             }
             let told = self.output.messages;
             match agent::ask(&self.home, &request, &mut self.output, self.stopping.clone()).await? {
@@ -150,7 +150,6 @@ impl Here {
         if let Some(agent) = agent {
             agent.finish().await;
         }
-        drop(executor);
         client.close().await;
         exit
     }

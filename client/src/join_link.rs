@@ -93,16 +93,16 @@ impl std::str::FromStr for JoinLink {
         if path.trim_end_matches('/') != "join" {
             return Err(JoinLinkError::NotAJoinLink(format!("/{path}")));
         }
-        let part = |name: &str| {
+        let value_of = |name: &str| {
             fragment.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
         };
-        match part("v") {
+        match value_of("v") {
             Some("1") => {}
             other => return Err(JoinLinkError::Version(other.unwrap_or_default().to_owned())),
         }
-        let server_id = decode_32(part("s").ok_or(JoinLinkError::Missing(SERVER_ID))?, SERVER_ID)?;
-        let ca_pin = part("p").map(|pin| decode_32(pin, CA_PIN)).transpose()?;
-        let code = part("c").unwrap_or_default().to_owned();
+        let server_id = decode_32(value_of("s").ok_or(JoinLinkError::Missing(SERVER_ID))?, SERVER_ID)?;
+        let ca_pin = value_of("p").map(|pin| decode_32(pin, CA_PIN)).transpose()?;
+        let code = value_of("c").unwrap_or_default().to_owned();
         Ok(Self { endpoint: Endpoint { host, port, server_id, ca_pin }, code })
     }
 }

@@ -109,10 +109,10 @@ async fn run<E: Execute>(
     mut closing: Stopping,
 ) -> Option<FromOwner> {
     write(&mut relay.writer, &FromOwner::Started).await.ok()?;
-    let (flushed, flushes) = mpsc::channel(1);
-    relay.flushes = flushes;
+    let (confirm, confirmed) = mpsc::channel(1);
+    relay.confirmed = confirmed;
     let (stop, stopping) = watch::channel(false);
-    let moves = request.command.is_endless();
+    let may_move = request.command.is_endless();
     let mut moved = false;
     let mut work = std::pin::pin!(executor.execute(request, relay, stopping));
     loop {
@@ -122,12 +122,12 @@ async fn run<E: Execute>(
             }
             line = lines.next::<FromCommand>() => match line {
                 // More confirmations than outputs are a fault of the command; the surplus says nothing.
-                Ok(Some(FromCommand::Flushed)) => drop(flushed.try_send(())),
+                Ok(Some(FromCommand::Flushed)) => drop(confirm.try_send(())),
                 Ok(Some(FromCommand::Stop)) => drop(stop.send_replace(true)),
                 // Dropping the work ends the command.
                 Ok(None) | Err(_) => return None,
             },
-            () = stop_asked(&mut closing), if moves && !moved => {
+            () = stop_asked(&mut closing), if may_move && !moved => {
                 moved = true;
                 stop.send_replace(true);
             }
@@ -138,18 +138,18 @@ async fn run<E: Execute>(
 /// Output that is written by another process.
 struct Relay {
     writer: OwnedWriteHalf,
-    flushes: mpsc::Receiver<()>,
+    confirmed: mpsc::Receiver<()>,
 }
 
 impl Relay {
     fn new(writer: OwnedWriteHalf) -> Self {
-        Self { writer, flushes: mpsc::channel(1).1 }
+        Self { writer, confirmed: mpsc::channel(1).1 }
     }
 }
 
 impl Output for Relay {
     async fn emit(&mut self, events: Vec<Event>) -> io::Result<()> {
         write(&mut self.writer, &FromOwner::Events(events)).await?;
-        self.flushes.recv().await.ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+        self.confirmed.recv().await.ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 }

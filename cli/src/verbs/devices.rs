@@ -32,18 +32,18 @@ pub(crate) enum Change {
 impl Args {
     /// Lists, approves or revokes.
     pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
-        client.wait_live().await.map_err(client::exit)?;
+        client.wait_live().await.map_err(|error| client::exit(&error))?;
         let (verb, device) = match &self.change {
             None => {
-                let devices = client.devices().await.map_err(client::exit)?;
+                let devices = client.devices().await.map_err(|error| client::exit(&error))?;
                 return Ok(output.emit(devices.iter().map(client::device).collect()).await?);
             }
             Some(Change::Approve { device }) => {
-                client.approve_device(device).await.map_err(client::exit)?;
+                client.approve_device(device).await.map_err(|error| client::exit(&error))?;
                 ("devices approve", device)
             }
             Some(Change::Revoke { device }) => {
-                client.revoke_device(device).await.map_err(client::exit)?;
+                client.revoke_device(device).await.map_err(|error| client::exit(&error))?;
                 ("devices revoke", device)
             }
         };

@@ -60,31 +60,31 @@ pub(crate) enum Change {
 impl Args {
     /// Returns when the server has accepted the change.
     pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
-        client.wait_live().await.map_err(client::exit)?;
+        client.wait_live().await.map_err(|error| client::exit(&error))?;
         let (verb, group) = match &self.change {
             Change::Create { name, with, administered } => {
                 let policy = if *administered { Policy::Administered } else { Policy::Equal };
-                let group = client.create_group(name, with, policy).await.map_err(client::exit)?;
+                let group = client.create_group(name, with, policy).await.map_err(|error| client::exit(&error))?;
                 ("group create", group)
             }
             Change::Add { group, names } => {
                 let group = client::find_group(client, group).await?;
-                client.add(group, names).await.map_err(client::exit)?;
+                client.add(group, names).await.map_err(|error| client::exit(&error))?;
                 ("group add", group)
             }
             Change::Remove { group, names } => {
                 let group = client::find_group(client, group).await?;
-                client.remove(group, names).await.map_err(client::exit)?;
+                client.remove(group, names).await.map_err(|error| client::exit(&error))?;
                 ("group remove", group)
             }
             Change::Leave { group } => {
                 let group = client::find_group(client, group).await?;
-                client.leave(group).await.map_err(client::exit)?;
+                client.leave(group).await.map_err(|error| client::exit(&error))?;
                 ("group leave", group)
             }
             Change::Rename { group, name } => {
                 let group = client::find_group(client, group).await?;
-                client.rename(group, name).await.map_err(client::exit)?;
+                client.rename(group, name).await.map_err(|error| client::exit(&error))?;
                 ("group rename", group)
             }
         };

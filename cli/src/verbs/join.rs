@@ -23,7 +23,9 @@ impl Args {
     /// Makes the account and its vault in `home`.
     pub(crate) async fn run(self, home: &Path, options: Options, output: &mut impl Output) -> Result<Client, Exit> {
         let password = secret::new_password(self.password_file.as_deref())?;
-        let client = Client::join(home, &self.link, &self.username, password, options).await.map_err(client::exit_creating)?;
+        let client = Client::join(home, &self.link, &self.username, password, options)
+            .await
+            .map_err(|error| client::exit_creating(&error))?;
         output.emit(vec![account(&client, false)]).await?;
         Ok(client)
     }

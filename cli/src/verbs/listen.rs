@@ -110,7 +110,7 @@ impl<O: Output> Listener<'_, O> {
                 self.tell(message).await?;
             }
             if self.last > before {
-                self.client.mark_listened(self.last).await.map_err(client::exit)?;
+                self.client.mark_listened(self.last).await.map_err(|error| client::exit(&error))?;
             }
         }
     }
@@ -133,7 +133,7 @@ impl<O: Output> Listener<'_, O> {
             }
             if message.local_no > self.last && !self.is_over() {
                 self.tell(message).await?;
-                self.client.mark_listened(self.last).await.map_err(client::exit)?;
+                self.client.mark_listened(self.last).await.map_err(|error| client::exit(&error))?;
             }
             return Ok(());
         }

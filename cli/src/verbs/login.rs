@@ -24,7 +24,9 @@ impl Args {
     /// Enrols this device; it waits until another one approves it.
     pub(crate) async fn run(self, home: &Path, options: Options, output: &mut impl Output) -> Result<Client, Exit> {
         let password = secret::password(self.password_file.as_deref())?;
-        let client = Client::login(home, &self.link, &self.username, password, options).await.map_err(client::exit_creating)?;
+        let client = Client::login(home, &self.link, &self.username, password, options)
+            .await
+            .map_err(|error| client::exit_creating(&error))?;
         output.emit(vec![account(&client, true)]).await?;
         Ok(client)
     }

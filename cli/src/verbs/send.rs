@@ -59,7 +59,7 @@ impl Args {
             }
             None => client.send_to(&self.to, &self.text).await,
         };
-        let sent = sent.map_err(client::exit)?;
+        let sent = sent.map_err(|error| client::exit(&error))?;
         Ok(output.emit(vec![Event::Sent { group: client::hex(&sent.group), seq: sent.seq }]).await?)
     }
 }

@@ -126,3 +126,53 @@ impl From<TlsError> for DialError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio_websockets::ServerBuilder;
+
+    use super::*;
+
+    /// A server on loopback that takes one connection and names `subprotocol` in its answer.
+    async fn server(subprotocol: Option<&'static str>) -> Endpoint {
+        let (pin, acceptor) = tls::tests::acceptor();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        tokio::spawn(async move {
+            let (tcp, _) = listener.accept().await.expect("dialled");
+            let Ok(tls) = acceptor.accept(tcp).await else { return };
+            let mut builder = ServerBuilder::new();
+            if let Some(subprotocol) = subprotocol {
+                let (name, value) = ("sec-websocket-protocol".parse(), subprotocol.parse());
+                builder = builder.add_header(name.expect("a name"), value.expect("a value")).expect("allowed");
+            }
+            if let Ok((request, mut socket)) = builder.accept(tls).await {
+                assert_eq!(request.uri().path(), "/v1/ws");
+                assert_eq!(request.headers()["sec-websocket-protocol"], SUBPROTOCOL);
+                drop(futures_util::StreamExt::next(&mut socket).await);
+            }
+        });
+        Endpoint { host: "127.0.0.1".to_owned(), port, server_id: [0; 32], ca_pin: Some(pin) }
+    }
+
+    #[tokio::test]
+    async fn reaches_the_pinned_server_and_tells_why_not_another() {
+        assert!(Dialer::new(server(Some(SUBPROTOCOL)).await).dial().await.is_ok());
+
+        let other_pin = Endpoint { ca_pin: Some([0; 32]), ..server(Some(SUBPROTOCOL)).await };
+        assert!(matches!(Dialer::new(other_pin).dial().await, Err(DialError::Untrusted(text)) if text.contains("authority")));
+
+        let other_name = Endpoint { host: "localhost".to_owned(), ..server(Some(SUBPROTOCOL)).await };
+        assert!(matches!(Dialer::new(other_name).dial().await, Err(DialError::Untrusted(text)) if text.contains("another name")));
+
+        for subprotocol in [None, Some("other.v1")] {
+            let refused = Dialer::new(server(subprotocol).await).dial().await;
+            assert!(matches!(refused, Err(DialError::Network(text)) if text.contains("does not speak")));
+        }
+
+        let nobody = server(None).await;
+        Dialer::new(nobody.clone()).dial().await.err();
+        assert!(matches!(Dialer::new(nobody).dial().await, Err(DialError::Network(_))));
+    }
+}

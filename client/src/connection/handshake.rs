@@ -40,9 +40,8 @@ where
 {
     let first = async {
         loop {
-            match next(socket).await? {
-                Some(envelope) => return Ok(envelope),
-                None => continue,
+            if let Some(envelope) = next(socket).await? {
+                return Ok(envelope);
             }
         }
     };
@@ -99,7 +98,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     match socket.next(true).await {
-        Incoming::Envelope(envelope) => Ok(Some(envelope)),
+        Incoming::Envelope(envelope) => Ok(Some(*envelope)),
         Incoming::Alive | Incoming::Flushed => Ok(None),
         Incoming::Closed { code, reason } => Err(HandshakeError::Closed { code, reason, floor_ms: 0 }),
         Incoming::Malformed(text) => Err(HandshakeError::Protocol(text)),

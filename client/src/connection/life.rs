@@ -81,7 +81,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Life<S> {
             proving: None,
             proven: false,
         };
-        early.into_iter().for_each(|push| life.push(push));
+        for push in early {
+            life.push(push);
+        }
         life
     }
 
@@ -143,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Life<S> {
         match incoming {
             Incoming::Alive | Incoming::Flushed => None,
             Incoming::Envelope(envelope) => {
-                self.envelope(envelope);
+                self.envelope(*envelope);
                 None
             }
             Incoming::Malformed(text) => Some((Cause::Protocol(text), Action::RetryAfterDelay)),

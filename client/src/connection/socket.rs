@@ -22,7 +22,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What came in.
 pub(super) enum Incoming {
-    Envelope(v1::Envelope),
+    Envelope(Box<v1::Envelope>),
     /// A ping (answered already) or a pong: a sign of life.
     Alive,
     /// Everything that was fed has been handed to the network. Said once after each feed.
@@ -125,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             return Incoming::Malformed("a text frame".to_owned());
         }
         match v1::Envelope::decode(Bytes::from(message.into_payload())) {
-            Ok(envelope) => Incoming::Envelope(envelope),
+            Ok(envelope) => Incoming::Envelope(Box::new(envelope)),
             Err(error) => Incoming::Malformed(error.to_string()),
         }
     }

@@ -165,10 +165,27 @@ fn key_pin(content: &[u8]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData as _};
+    use rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer};
+    use tokio_rustls::TlsAcceptor;
 
     use super::*;
+
+    /// The server's side for 127.0.0.1, and the pin of its authority.
+    pub(in super::super) fn acceptor() -> ([u8; 32], TlsAcceptor) {
+        let (pin, certificate, issuer) = authority();
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+        let leaf = params.signed_by(&key, &issuer).expect("signed").der().clone();
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&TLS13])
+            .expect("aws-lc-rs has cipher suites of TLS 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf, certificate], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+            .expect("the key is the certificate's");
+        (pin, TlsAcceptor::from(Arc::new(config)))
+    }
 
     /// An authority: its pin, its certificate, and what issues.
     fn authority() -> ([u8; 32], CertificateDer<'static>, Issuer<'static, KeyPair>) {
