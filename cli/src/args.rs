@@ -1,0 +1,189 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::{
+    exit,
+    verbs::{devices, group, groups, history, join, listen, login, send},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  sov join 'https://chat.example:8443/join#v=1&c=...&s=...&p=...' --username ann
+  sov send --to bob 'Tea at four?'
+  git log -1 | sov send --to bob,carol -
+  sov listen
+  sov listen --json --count 1 --for 60
+  sov group create --name 'Tea club' --with bob,carol
+  sov send --group 'Tea club' 'Welcome'
+
+  Quote the link: a shell ends an unquoted one at its first `&`.
+
+A second device:
+  laptop$ sov login LINK --username ann     waits for approval and shows the command for it
+  phone$  sov devices approve 3f2a9c01
+
+Several commands may run on one home at the same time: the first one owns it, the others go through it.
+With --json stdout holds one JSON object per line, each with \"event\"; everything else goes to stderr.
+`listen` acknowledges a message only after its line was written and flushed.";
+
+const JOIN: &str = "\
+The password lets you add devices with `sov login`; it is asked for on a terminal, and is none where there is neither a
+terminal nor --password-file.";
+
+const SEND: &str = "\
+Examples:
+  sov send --to bob 'Tea at four?'
+  sov send --to bob,carol - <minutes.txt
+  sov send --group 'Tea club' 'Welcome'
+
+A message that is not accepted within --timeout stays in the outbox (exit code 75): the next sov command on this home
+sends it.";
+
+const LISTEN: &str = "\
+With --json each message is a line like
+  {\"event\":\"message\",\"group\":\"5c0f...\",\"title\":\"bob\",\"seq\":7,\"from\":\"bob\",\"text\":\"Tea?\",\"time_ms\":1763692200000}
+Other lines: state, joined, left, renamed, members, send_failed, device_state, alarm. Ignore those you do not know.
+
+A message is told again if sov was killed before it could note that its line was flushed. Several listeners on one home
+all get what arrives while they listen; what waited before goes to the first.";
+
+/// End-to-end encrypted messages from the command line, against a Sovereign server.
+#[derive(Debug, Parser)]
+#[command(name = "sov", version, after_long_help = concat_help(), after_help = "`sov --help` shows examples and exit codes.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// For every verb.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Global {
+    /// Where this device keeps its keys and messages [default: `$XDG_DATA_HOME/sov`, else `~/.local/share/sov`]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// One JSON object per line on stdout
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Protect the keys by the passphrase in the first line of FILE; given at `join` or `login`, and ever after
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// How long to try (not for `listen`, which has --for)
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+    /// Say more on stderr; twice, three times: still more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make an account from an invite link
+    #[command(after_help = JOIN)]
+    Join(join::Args),
+    /// Make this a further device of your account
+    Login(login::Args),
+    /// List your devices; approve or revoke one
+    Devices(devices::Args),
+    /// Send a message; returns when the server has durably accepted it
+    #[command(after_help = SEND)]
+    Send(send::Args),
+    /// Print new messages as they come
+    #[command(after_help = LISTEN)]
+    Listen(listen::Args),
+    /// List your groups
+    Groups(groups::Args),
+    /// Make and change groups
+    Group(group::Args),
+    /// Print the messages of a group
+    History(history::Args),
+}
+
+fn concat_help() -> String {
+    format!("{EXAMPLES}\n\n{}", exit::HELP)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_parses() {
+        for line in [
+            "sov join https://h/join#v=1 --username ann",
+            "sov login https://h/join#v=1 --username ann --password-file f",
+            "sov devices",
+            "sov devices approve ab --json",
+            "sov devices revoke ab",
+            "sov --home d send --to a,b hi",
+            "sov send --group ab -",
+            "sov listen --json --for 5 --count 2",
+            "sov groups",
+            "sov group create --name n --with a,b",
+            "sov group add g a,b",
+            "sov group remove g a",
+            "sov group leave g",
+            "sov group rename g n",
+            "sov history g --limit 5 -vv",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for line in [
+            "sov",
+            "sov send hi",
+            "sov send --to a --group b hi",
+            "sov join https://h/join#v=1",
+            "sov join https://h/join#v=1 --username a --password secret",
+            "sov listen --count 0",
+            "sov group add g",
+            "sov --timeout 0 groups",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn names_are_split_at_commas() {
+        let Verb::Send(send) = parse("sov send --to a,b hi").expect("valid").verb else { panic!("send") };
+        assert_eq!(send.to, ["a", "b"]);
+    }
+
+    #[test]
+    fn help_teaches() {
+        let help = Cli::command().render_long_help().to_string();
+        for word in [
+            "Examples:",
+            "sov send --to bob",
+            "Exit codes:",
+            "  78  no account",
+            "--passphrase-file",
+            "--timeout",
+            "join",
+            "history",
+        ] {
+            assert!(help.contains(word), "{word}");
+        }
+        let help = Cli::command().find_subcommand_mut("listen").expect("a verb").render_long_help().to_string();
+        assert!(help.contains("--for <SECONDS>") && help.contains("--count <MESSAGES>"));
+    }
+}

@@ -1,0 +1,97 @@
+//! What commands tell: the objects of `--json`, which are also what is rendered for people and what travels between
+//! two `sov` processes on one home.
+
+use serde::{Deserialize, Serialize};
+
+/// One line of output. Ids are lower-case hex, times milliseconds since the Unix epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// A message was received, or stands in the history.
+    Message {
+        group: String,
+        /// What the group is called here: its name, or its other members.
+        title: String,
+        seq: u64,
+        from: String,
+        text: String,
+        time_ms: u64,
+    },
+    /// A message was durably accepted by the server.
+    Sent { group: String, seq: u64 },
+    /// A message that was accepted here will not be sent.
+    SendFailed { group: String, client_id: String, reason: String },
+    /// The account of this home.
+    Account {
+        username: String,
+        account_id: String,
+        device_id: String,
+        /// Another device has to approve this one.
+        pending: bool,
+    },
+    /// A group of this account.
+    Group {
+        group: String,
+        name: Option<String>,
+        title: String,
+        members: Vec<Member>,
+        epoch: u64,
+        /// The one group of exactly these people.
+        direct: bool,
+        state: String,
+    },
+    /// A device of this account.
+    Device {
+        device: String,
+        state: String,
+        /// The one that answers.
+        current: bool,
+        created_at_ms: u64,
+        /// 0: never.
+        last_seen_ms: u64,
+    },
+    /// This device is in a group now.
+    Joined { group: String },
+    /// This device is in a group no more.
+    Left { group: String },
+    /// A group has another name.
+    Renamed { group: String, name: String },
+    /// People came or went.
+    Members { group: String, epoch: u64, added: Vec<String>, removed: Vec<String> },
+    /// This device was approved or revoked.
+    DeviceState { state: String },
+    /// The connection changed its state.
+    State { state: String, cause: String },
+    /// Something is wrong in a way that a person should know: a server that withholds, a changed identity.
+    Alarm { group: Option<String>, text: String },
+    /// What was asked for is done.
+    Done {
+        verb: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        group: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        device: Option<String>,
+    },
+    /// A remark for people; always on stderr.
+    Note { text: String },
+}
+
+/// Somebody in a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) devices: usize,
+    pub(crate) leaving: bool,
+}
+
+impl Event {
+    /// Done, with a group.
+    pub(crate) fn done_in(verb: &str, group: String) -> Self {
+        Self::Done { verb: verb.to_owned(), group: Some(group), device: None }
+    }
+
+    /// Whether it counts for `listen --count`.
+    pub(crate) fn is_message(&self) -> bool {
+        matches!(self, Self::Message { .. })
+    }
+}

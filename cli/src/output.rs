@@ -1,0 +1,51 @@
+//! Where events go.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use crate::{
+    event::Event,
+    render::{Style, render},
+};
+
+/// Takes events in order. When [`Output::emit`] returns, they have been written and flushed where the person (or the
+/// script) who asked reads them.
+pub(crate) trait Output: Send {
+    /// Events that belong together (the rows of a table).
+    fn emit(&mut self, events: Vec<Event>) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// This process's own stdout and stderr.
+pub(crate) struct Terminal {
+    style: Style,
+    /// Message lines written so far.
+    pub(crate) messages: u64,
+}
+
+impl Terminal {
+    /// JSON, or for people: coloured only on a terminal, and not where `NO_COLOR` is set.
+    pub(crate) fn new(json: bool) -> Self {
+        let coloured = || io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let style = match json {
+            true => Style::Json,
+            false if coloured() => Style::Coloured,
+            false => Style::Plain,
+        };
+        Self { style, messages: 0 }
+    }
+}
+
+impl Output for Terminal {
+    async fn emit(&mut self, events: Vec<Event>) -> io::Result<()> {
+        write(&events, self.style, &mut io::stdout().lock(), &mut io::stderr().lock())?;
+        let messages = events.iter().filter(|event| event.is_message()).count();
+        self.messages += u64::try_from(messages).unwrap_or(u64::MAX);
+        Ok(())
+    }
+}
+
+fn write(events: &[Event], style: Style, stdout: &mut impl Write, stderr: &mut impl Write) -> io::Result<()> {
+    let rendered = render(events, style);
+    stderr.write_all(rendered.stderr.as_bytes())?;
+    stdout.write_all(rendered.stdout.as_bytes())?;
+    stdout.flush()
+}

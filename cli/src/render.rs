@@ -1,0 +1,244 @@
+//! Events as text: JSON lines for scripts, sentences and tables for people.
+
+use std::fmt::Write as _;
+
+use crate::{
+    event::Event,
+    text::{safe, utc},
+};
+
+/// For whom the output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// One JSON object per line on stdout.
+    Json,
+    /// For people, in a file or a pipe.
+    Plain,
+    /// For people, on a terminal that shows colours.
+    Coloured,
+}
+
+/// What goes where.
+#[derive(Default, Debug, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Renders events that belong together; rows of one kind are aligned with each other.
+pub(crate) fn render(events: &[Event], style: Style) -> Rendered {
+    let mut rendered = Rendered::default();
+    let mut rest = events;
+    while let Some(event) = rest.first() {
+        let alike = rest.iter().take_while(|other| std::mem::discriminant(*other) == std::mem::discriminant(event)).count();
+        let (rows, later) = rest.split_at(alike);
+        rest = later;
+        match (event, style) {
+            (Event::Note { .. }, _) => rows.iter().for_each(|row| line(&mut rendered.stderr, &human(row, style))),
+            (_, Style::Json) => rows.iter().for_each(|row| line(&mut rendered.stdout, &json(row))),
+            (Event::Group { .. } | Event::Device { .. }, _) => rendered.stdout.push_str(&table(rows, style)),
+            (Event::State { .. }, _) => rows.iter().for_each(|row| line(&mut rendered.stderr, &human(row, style))),
+            _ => rows.iter().for_each(|row| line(&mut rendered.stdout, &human(row, style))),
+        }
+    }
+    rendered
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
+
+/// JSON in ASCII as far as control characters go: also those that JSON leaves as they are.
+fn json(event: &Event) -> String {
+    let text = serde_json::to_string(event).expect("events are strings, numbers and lists of them");
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || crate::text::turns_text(character) {
+            write!(escaped, "\\u{:04x}", u32::from(character)).expect("a String takes every write");
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+fn human(event: &Event, style: Style) -> String {
+    let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
+    match event {
+        Event::Message { title, from, text, time_ms, .. } => {
+            let (time, from) = (dim(&utc(*time_ms), style), bold(&safe(from), style));
+            format!("{time} {} {from}: {}", dim(&format!("[{}]", safe(title)), style), safe(text).replace('\n', "\n    "))
+        }
+        Event::Sent { group, seq } => format!("sent ({}, no. {seq})", short(group)),
+        Event::SendFailed { group, reason, .. } => {
+            red(&format!("a message to {} was not sent: {}", short(group), safe(reason)), style)
+        }
+        Event::Account { username, device_id, pending: false, .. } => {
+            format!("You are {}. This device is {}.", bold(&safe(username), style), short(device_id))
+        }
+        Event::Account { username, device_id, pending: true, .. } => format!(
+            "This device of {} waits for approval. On another device run: sov devices approve {}",
+            bold(&safe(username), style),
+            short(device_id)
+        ),
+        Event::Joined { group } => dim(&format!("* you are in group {}", short(group)), style),
+        Event::Left { group } => dim(&format!("* you are no longer in group {}", short(group)), style),
+        Event::Renamed { group, name } => dim(&format!("* group {} is called {:?} now", short(group), safe(name)), style),
+        Event::Members { group, added, removed, .. } => {
+            let mut parts = Vec::new();
+            for (names, word) in [(added, "came"), (removed, "went")] {
+                if !names.is_empty() {
+                    parts.push(format!("{} {word}", safe(&names.join(", "))));
+                }
+            }
+            dim(&format!("* group {}: {}", short(group), parts.join("; ")), style)
+        }
+        Event::DeviceState { state } => format!("* this device is {} now", safe(state)),
+        Event::State { state, cause } => dim(&format!("* {state} ({})", safe(cause)), style),
+        Event::Alarm { group, text } => {
+            let place = group.as_deref().map(|group| format!(" in group {}", short(group))).unwrap_or_default();
+            red(&format!("WARNING{place}: {}", safe(text)), style)
+        }
+        Event::Done { verb, group, device } => {
+            let object = group.as_deref().or(device.as_deref()).map(|id| format!(" ({})", short(id))).unwrap_or_default();
+            format!("{verb}: done{object}")
+        }
+        Event::Note { text } => safe(text),
+        Event::Group { group, .. } => short(group),
+        Event::Device { device, .. } => short(device),
+    }
+}
+
+/// Rows of one kind under a heading, columns as wide as their widest cell.
+fn table(rows: &[Event], style: Style) -> String {
+    let (heading, cells): (&[&str], Vec<Vec<String>>) = match rows.first() {
+        Some(Event::Device { .. }) => (&["DEVICE", "STATE", "SINCE", "LAST SEEN", ""], rows.iter().map(cells_of).collect()),
+        _ => (&["GROUP", "NAME", "MEMBERS", "STATE"], rows.iter().map(cells_of).collect()),
+    };
+    let width = |column: usize| {
+        cells.iter().map(|row| row[column].chars().count()).chain([heading[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let mut text = String::new();
+    let heading = heading.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+    for (index, row) in std::iter::once(&heading).chain(&cells).enumerate() {
+        let padded: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let joined = padded.join("  ").trim_end().to_owned();
+        line(&mut text, &if index == 0 { dim(&joined, style) } else { joined });
+    }
+    text
+}
+
+fn cells_of(row: &Event) -> Vec<String> {
+    match row {
+        Event::Group { group, title, members, state, .. } => {
+            let members: Vec<String> = members
+                .iter()
+                .map(|member| if member.leaving { format!("{} (leaving)", safe(&member.name)) } else { safe(&member.name) })
+                .collect();
+            vec![group.clone(), safe(title), members.join(", "), state.clone()]
+        }
+        Event::Device { device, state, current, created_at_ms, last_seen_ms } => {
+            let seen = if *last_seen_ms == 0 { "never".to_owned() } else { utc(*last_seen_ms) };
+            let here = if *current { "this device" } else { "" };
+            vec![device.clone(), state.clone(), utc(*created_at_ms), seen, here.to_owned()]
+        }
+        other => vec![human(other, Style::Plain)],
+    }
+}
+
+fn paint(text: &str, code: &str, style: Style) -> String {
+    if style == Style::Coloured { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+fn bold(text: &str, style: Style) -> String {
+    paint(text, "1", style)
+}
+
+fn dim(text: &str, style: Style) -> String {
+    paint(text, "2", style)
+}
+
+fn red(text: &str, style: Style) -> String {
+    paint(text, "31", style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Member;
+
+    fn message(text: &str) -> Event {
+        Event::Message {
+            group: "ab".repeat(32),
+            title: "Tea".into(),
+            seq: 7,
+            from: "ann".into(),
+            text: text.into(),
+            time_ms: 1_763_692_200_000,
+        }
+    }
+
+    #[test]
+    fn a_message_line_of_json_holds_what_scripts_rely_on() {
+        let rendered = render(&[message("hi\n\u{1b}[2J\u{9b}\u{202e}")], Style::Json);
+        assert!(rendered.stderr.is_empty() && rendered.stdout.ends_with('\n'));
+        assert_eq!(rendered.stdout.matches('\n').count(), 1);
+        assert!(rendered.stdout.bytes().all(|byte| byte == b'\n' || !byte.is_ascii_control()));
+        let value: serde_json::Value = serde_json::from_str(&rendered.stdout).expect("JSON");
+        assert_eq!(value["event"], "message");
+        assert_eq!(value["group"], "ab".repeat(32));
+        assert_eq!((&value["seq"], &value["from"]), (&7.into(), &"ann".into()));
+        assert_eq!(value["text"], "hi\n\u{1b}[2J\u{9b}\u{202e}");
+        assert_eq!(value["time_ms"], 1_763_692_200_000_u64);
+    }
+
+    #[test]
+    fn people_get_no_control_characters_of_others() {
+        let rendered = render(&[message("a\u{1b}[2Jb\nc")], Style::Plain);
+        assert_eq!(rendered.stdout, "2025-11-21 02:30Z [Tea] ann: a\\u{1b}[2Jb\n    c\n");
+        assert!(render(&[message("x")], Style::Coloured).stdout.contains("\x1b[1mann\x1b[0m"));
+    }
+
+    #[test]
+    fn tables_align_and_notes_go_to_stderr() {
+        let group = |id: &str, title: &str| Event::Group {
+            group: id.into(),
+            name: None,
+            title: title.into(),
+            members: vec![
+                Member { name: "ann".into(), devices: 1, leaving: false },
+                Member { name: "bob".into(), devices: 2, leaving: true },
+            ],
+            epoch: 1,
+            direct: true,
+            state: "open".into(),
+        };
+        let note = Event::Note { text: "offline".into() };
+        let rendered = render(&[group("aa", "Tea"), group("bb", "Cake club"), note.clone()], Style::Plain);
+        assert_eq!(
+            rendered.stdout,
+            "GROUP  NAME       MEMBERS             STATE\n\
+             aa     Tea        ann, bob (leaving)  open\n\
+             bb     Cake club  ann, bob (leaving)  open\n"
+        );
+        assert_eq!(rendered.stderr, "offline\n");
+        assert!(render(&[note], Style::Json).stdout.is_empty());
+    }
+
+    #[test]
+    fn states_are_lines_for_scripts_and_remarks_for_people() {
+        let state = Event::State { state: "live".into(), cause: "going on".into() };
+        let expected = "{\"event\":\"state\",\"state\":\"live\",\"cause\":\"going on\"}\n";
+        assert_eq!(render(std::slice::from_ref(&state), Style::Json).stdout, expected);
+        assert_eq!(render(&[state], Style::Plain), Rendered { stdout: String::new(), stderr: "* live (going on)\n".into() });
+    }
+
+    #[test]
+    fn a_result_names_only_what_it_is_about() {
+        let done = Event::done_in("group rename", "cd".repeat(32));
+        let json = render(&[done], Style::Json).stdout;
+        assert_eq!(json, format!("{{\"event\":\"done\",\"verb\":\"group rename\",\"group\":\"{}\"}}\n", "cd".repeat(32)));
+    }
+}

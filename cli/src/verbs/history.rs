@@ -1,0 +1,34 @@
+//! `sov history GROUP`: what was said, as far as this device knows.
+
+use serde::{Deserialize, Serialize};
+use sovereign_client::Client;
+
+use crate::{client, exit::Exit, output::Output};
+
+/// Messages handed over at once: a bound for the lines between two processes.
+const PAGE: usize = 64;
+
+/// The arguments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+pub(crate) struct Args {
+    /// The group: its id, the beginning of its id, or its name
+    pub(crate) group: String,
+    /// The newest so many messages
+    #[arg(long, value_name = "MESSAGES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
+impl Args {
+    /// Oldest first.
+    pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
+        client::catch_up(client, output).await?;
+        let group = client::find_group(client, &self.group).await?;
+        let title = client::title_of(client, &group).await;
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let messages = client.history(group, limit).await;
+        for page in messages.chunks(PAGE) {
+            output.emit(page.iter().map(|message| client::message(message, &title)).collect()).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,10 @@
+//! One file per verb: its arguments, and what it does with a client.
+
+pub(crate) mod devices;
+pub(crate) mod group;
+pub(crate) mod groups;
+pub(crate) mod history;
+pub(crate) mod join;
+pub(crate) mod listen;
+pub(crate) mod login;
+pub(crate) mod send;

@@ -1,0 +1,65 @@
+//! `sov send`: one message, durably accepted.
+
+use std::io::{self, Read as _};
+
+use serde::{Deserialize, Serialize};
+use sovereign_client::Client;
+
+use crate::{
+    client,
+    event::Event,
+    exit::{self, Exit},
+    output::Output,
+};
+
+/// Longest text taken from stdin, in bytes: what fits into one message.
+const TEXT_BYTES_MAX: u64 = 60 * 1024;
+
+/// The arguments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]
+pub(crate) struct Args {
+    /// To the one group of exactly these people and you; made if there is none
+    #[arg(
+        long,
+        value_name = "NAME[,NAME...]",
+        value_delimiter = ',',
+        required_unless_present = "group",
+        conflicts_with = "group"
+    )]
+    pub(crate) to: Vec<String>,
+    /// To a group: its id, the beginning of its id, or its name
+    #[arg(long, value_name = "ID")]
+    pub(crate) group: Option<String>,
+    /// The text; `-` reads it from stdin
+    pub(crate) text: String,
+}
+
+impl Args {
+    /// Reads the text from stdin where it was asked for. A line break at its end is not part of it.
+    pub(crate) fn with_text(mut self) -> Result<Self, Exit> {
+        if self.text == "-" {
+            self.text.clear();
+            io::stdin().lock().take(TEXT_BYTES_MAX + 1).read_to_string(&mut self.text)?;
+            if self.text.ends_with('\n') {
+                self.text.pop();
+            }
+        }
+        if self.text.len() as u64 > TEXT_BYTES_MAX {
+            return Err(Exit::failed(exit::USAGE, format!("a message has at most {TEXT_BYTES_MAX} bytes")));
+        }
+        if self.text.is_empty() { Err(Exit::failed(exit::USAGE, "there is no text to send")) } else { Ok(self) }
+    }
+
+    /// Returns when the server has durably accepted the message.
+    pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
+        let sent = match &self.group {
+            Some(group) => {
+                let group = client::find_group(client, group).await?;
+                client.send(group, &self.text).await
+            }
+            None => client.send_to(&self.to, &self.text).await,
+        };
+        let sent = sent.map_err(|error| client::exit(&error))?;
+        Ok(output.emit(vec![Event::Sent { group: client::hex(&sent.group), seq: sent.seq }]).await?)
+    }
+}

@@ -1,0 +1,147 @@
+//! The connection to the server: one WebSocket over pinned TLS at a time, for ever.
+//!
+//! [`Connection::start`] spawns a task that connects, checks the server's Hello, signs in and reconnects by itself until
+//! it is stopped or told to stop. Whatever comes from the server arrives, in order, as [`ConnectionEvent`]s; calls made
+//! while there is no authenticated connection fail at once with [`CallError::Disconnected`].
+//!
+//! Take events while calls are awaited: a reader that stops taking them stops, after some thousand, the connection too.
+
+mod acknowledgements;
+mod backoff;
+mod calls;
+mod close;
+mod dial;
+mod enrol;
+mod error;
+#[cfg(test)]
+mod fake_server;
+mod handshake;
+mod hello;
+mod life;
+mod pending;
+mod proof;
+mod run;
+mod socket;
+mod state;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::{future::Future, sync::Arc};
+
+use sovereign_proto::{Call, v1};
+use tokio::sync::{mpsc, watch};
+
+use self::{acknowledgements::Acknowledgements, calls::Command, dial::Dialer, run::Parts};
+pub use self::{
+    enrol::{First, enrol},
+    error::{CallError, EnrolError},
+    state::{Cause, ConnectionEvent, ConnectionState},
+};
+use crate::device_key::DeviceKey;
+pub use crate::join_link::Endpoint;
+
+/// Calls that may wait for their turn. One more, by [`Connection::begin`], is refused; [`Connection::call`] waits.
+const WAITING_CALLS_MAX: usize = 1024;
+/// Events that may wait outside the connection's own buffer.
+const WAITING_EVENTS_MAX: usize = 64;
+
+/// By what the device authenticates.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Whose device it is.
+    pub account_id: [u8; 16],
+    /// Which device it is.
+    pub device_id: [u8; 16],
+    /// Signs the server's challenge; never leaves the process.
+    pub signing_key: Arc<DeviceKey>,
+    /// Raised by the vault at every start (see `SignInRequest` in the protocol).
+    pub incarnation: u64,
+}
+
+/// Asked at every sign-in: how far each log has been durably processed. Repairs acknowledgements lost on the way; an
+/// empty list is always correct.
+pub type Positions = Box<dyn Fn() -> Vec<v1::Position> + Send + Sync>;
+
+/// A handle to the connection. Clones share it; it ends with [`Connection::stop`] or with the last handle.
+#[derive(Clone)]
+pub struct Connection {
+    commands: mpsc::Sender<Command>,
+    acknowledgements: Arc<Acknowledgements>,
+    stop: Arc<watch::Sender<bool>>,
+}
+
+impl Connection {
+    /// Starts connecting. Must be called within a Tokio runtime.
+    #[must_use]
+    pub fn start(endpoint: Endpoint, credentials: Credentials, positions: Positions) -> (Self, mpsc::Receiver<ConnectionEvent>) {
+        let server_id = endpoint.server_id;
+        Self::start_on(Dialer::new(endpoint), server_id, credentials, positions)
+    }
+
+    fn start_on<D: dial::Dial>(
+        dialer: D,
+        server_id: [u8; 32],
+        credentials: Credentials,
+        positions: Positions,
+    ) -> (Self, mpsc::Receiver<ConnectionEvent>) {
+        let (commands, commands_taken) = mpsc::channel(WAITING_CALLS_MAX);
+        let (events, events_taken) = mpsc::channel(WAITING_EVENTS_MAX);
+        let (stop, stopping) = watch::channel(false);
+        let acknowledgements = Arc::new(Acknowledgements::default());
+        let parts = Parts {
+            commands: commands_taken,
+            events,
+            stopping,
+            acknowledgements: Arc::clone(&acknowledgements),
+            server_id,
+            credentials,
+            positions,
+        };
+        tokio::spawn(run::run(dialer, parts));
+        (Self { commands, acknowledgements, stop: Arc::new(stop) }, events_taken)
+    }
+
+    /// Sends a request and waits for its answer. Requests leave in the order of the calls; beyond what the server takes
+    /// at once they wait here.
+    pub async fn call<C: Call>(&self, request: C) -> Result<C::Response, CallError>
+    where
+        C::Response: 'static,
+    {
+        let (command, answer) = calls::prepare(request);
+        self.commands.send(command).await.map_err(|_| CallError::Disconnected)?;
+        answer.await
+    }
+
+    /// Queues a request now, in order with all others, and returns the future of its answer. Dropping the future does
+    /// not take the request back.
+    pub fn begin<C: Call>(&self, request: C) -> impl Future<Output = Result<C::Response, CallError>> + Send + 'static
+    where
+        C::Response: 'static,
+    {
+        let (command, answer) = calls::prepare(request);
+        let queued = self.commands.try_send(command);
+        async move {
+            match queued {
+                Ok(()) => answer.await,
+                Err(mpsc::error::TrySendError::Full(_)) => Err(CallError::Unsendable("too many requests wait".to_owned())),
+                Err(mpsc::error::TrySendError::Closed(_)) => Err(CallError::Disconnected),
+            }
+        }
+    }
+
+    /// Tells the server something that is never answered. Acknowledgements are coalesced: only the highest position of
+    /// each log is sent, once the socket has room.
+    pub fn notify(&self, notice: v1::Notice) {
+        match notice.body {
+            Some(v1::notice::Body::Acknowledge(acknowledge)) => self.acknowledgements.add(acknowledge.positions),
+            None => {}
+        }
+    }
+
+    /// Says goodbye to the server and ends the connection for good. Returns when the task has ended.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        self.commands.closed().await;
+    }
+}
