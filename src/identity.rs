@@ -1,5 +1,7 @@
 //! How far a connection has proven who it is.
 
+use std::fmt;
+
 use crate::ids::{AccountId, DeviceId};
 
 /// How far a connection has proven who it is.
@@ -16,7 +18,7 @@ pub enum Identity {
 }
 
 /// An authenticated device.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Device {
     /// Whose device it is.
     pub account: AccountId,
@@ -28,4 +30,11 @@ pub struct Device {
     pub by_key: bool,
     /// From this connection's `Hello`: what proofs in requests sign.
     pub challenge: [u8; 32],
+}
+
+/// Its shortened ids; neither key nor challenge.
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}/{:?}", self.account, self.device)
+    }
 }

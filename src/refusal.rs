@@ -75,6 +75,12 @@ impl Refusal {
         Self { retry_after_ms, ..Self::new(FailureCode::Unavailable, message) }
     }
 
+    /// The caller has to slow down.
+    #[must_use]
+    pub fn rate_limited(message: &'static str, retry_after_ms: u64) -> Self {
+        Self { retry_after_ms, ..Self::new(FailureCode::RateLimited, message) }
+    }
+
     /// The server's fault. The incident id stands in its log beside the cause.
     #[must_use]
     pub fn internal(incident: &str) -> Self {

@@ -8,7 +8,7 @@ use std::{
 use sovereign_proto::v1::RegistrationMode;
 
 use crate::{
-    auth::{password::Passwords, server_key::ServerKey, tickets::Tickets},
+    auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets},
     clock::Clock,
     duties::Duties,
     entropy,
@@ -73,6 +73,8 @@ pub struct InviteAddress {
 pub struct Auth {
     /// Argon2id, bounded.
     pub passwords: Passwords,
+    /// Guesses of late.
+    pub attempts: Attempts,
     /// Single-use tickets.
     pub tickets: Tickets,
     /// Signs `Hello`.
@@ -105,4 +107,36 @@ impl Server {
 #[must_use]
 pub fn reconnect_after_ms() -> u64 {
     250 + entropy::below(1750)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::{DataDir, Options};
+
+    /// A server on a directory of its own, without a transport.
+    pub(crate) fn server() -> (Server, TempDir) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let data = DataDir::open(&directory.path().join("data")).expect("a fresh directory opens");
+        let clock = Clock::default();
+        let store = Store::open(&data, Options::default(), clock.clone()).expect("a fresh store opens");
+        let settings = Settings {
+            server_name: "test".into(),
+            registration_mode: RegistrationMode::Invite,
+            limits: Limits::default(),
+            heartbeat: Duration::from_secs(3600),
+            authentication_deadline: Duration::from_secs(3600),
+            token_life: Duration::from_secs(3600),
+            invites: InviteAddress::default(),
+        };
+        let auth = Auth {
+            passwords: Passwords::new(1, 1),
+            attempts: Attempts::default(),
+            tickets: Tickets::default(),
+            key: ServerKey::from_seed(&[7; 32]),
+        };
+        (Server::new(settings, clock, store, auth), directory)
+    }
 }

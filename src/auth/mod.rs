@@ -1,5 +1,6 @@
 //! Who somebody is: passwords, device proofs, manifests, secrets as they are kept, and the server's own key.
 
+pub mod attempts;
 pub mod manifest;
 pub mod password;
 pub mod proof;

@@ -6,7 +6,7 @@ use sovereign_proto::v1::RegistrationMode;
 
 use super::failure::Failure;
 use crate::{
-    auth::{password::Passwords, server_key::ServerKey, tickets::Tickets},
+    auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets},
     clock::Clock,
     config::{self, Config},
     limits::{FRAME_BEFORE_AUTHENTICATION, Limits},
@@ -57,7 +57,7 @@ pub(super) fn server(
 ) -> Result<Arc<Server>, Failure> {
     let key = ServerKey::load_or_create(directory.path())?;
     let store = Store::open(directory, store_options(config), clock.clone())?;
-    let auth = Auth { passwords: Passwords::new(config.password_hashes_max, PASSWORD_QUEUE), tickets: Tickets::default(), key };
+    let auth = Auth { passwords: Passwords::new(config.password_hashes_max, PASSWORD_QUEUE), attempts: Attempts::default(), tickets: Tickets::default(), key };
     let invites = InviteAddress { base_url, authority_pin: tls.authority_pin().map(str::to_owned) };
     Ok(Arc::new(Server::new(settings(config, invites), clock, store, auth)))
 }

@@ -116,8 +116,6 @@ keys! {
     message_bytes_max: usize = "65536" in 1024..=8_388_608;
     /// Largest frame after authentication; a commit for 1,000 devices has 615 KB.
     frame_bytes_max: usize = "1048576" in 65_536..=16_777_216;
-    /// Devices in one group.
-    leaves_per_group_max: usize = "1000" in 2..=10_000;
     /// How long messages are kept for devices that are away.
     retention_days: u64 = "30" in 1..=3650;
     /// How long commits are kept for devices that are away.

@@ -6,7 +6,8 @@ use openmls::{
 };
 use sovereign_proto::mls::{Policy, ROLES_EXTENSION, Roles};
 
-use super::{MAX_LEAVES, Refused, SUITE};
+use super::{Refused, SUITE};
+use crate::limits::LEAVES_PER_GROUP;
 
 /// The roles that a context sets; without the extension all members are equal.
 pub(super) fn roles(extensions: &Extensions<GroupContext>) -> Result<Roles, Refused> {
@@ -14,7 +15,7 @@ pub(super) fn roles(extensions: &Extensions<GroupContext>) -> Result<Roles, Refu
         return Ok(Roles { policy: Policy::Equal, administrators: Vec::new() });
     };
     let roles = Roles::decode(&content.0).map_err(|_| Refused::Policy("the roles extension is malformed"))?;
-    if roles.administrators.len() > MAX_LEAVES {
+    if roles.administrators.len() > LEAVES_PER_GROUP {
         return Err(Refused::Policy("the roles extension names more administrators than a group has leaves"));
     }
     Ok(roles)

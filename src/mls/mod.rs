@@ -45,9 +45,6 @@ use std::{
 use openmls::prelude::Ciphersuite;
 use openmls_rust_crypto::RustCrypto;
 
-/// Most leaves (devices) a group may have.
-pub const MAX_LEAVES: usize = 1000;
-
 /// The one cipher suite that the server takes.
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use openmls::prelude::RatchetTreeIn;
 
-use super::{Leaf, MAX_LEAVES, Refused, tree::Nodes};
+use super::{Leaf, Refused, tree::Nodes};
+use crate::limits::LEAVES_PER_GROUP;
 
-/// A tree of at most [`MAX_LEAVES`] leaves, each of another device, in which no key stands twice. (openmls looks for
+/// A tree of at most [`LEAVES_PER_GROUP`] leaves, each of another device, in which no key stands twice. (openmls looks for
 /// repeated keys when somebody joins, which is too late: the group could no longer be joined.)
 pub(super) fn check(tree: &RatchetTreeIn, nodes: &Nodes) -> Result<(), Refused> {
     let mut devices = HashSet::new();
@@ -23,7 +24,7 @@ pub(super) fn check(tree: &RatchetTreeIn, nodes: &Nodes) -> Result<(), Refused> 
             return Err(Refused::Policy("two leaves have the same signature key"));
         }
     }
-    if devices.len() > MAX_LEAVES {
+    if devices.len() > LEAVES_PER_GROUP {
         return Err(Refused::Policy("a group has at most 1000 leaves"));
     }
     let mut encryption_keys = HashSet::new();

@@ -11,7 +11,8 @@ use openmls::prelude::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{MAX_LEAVES, Refused, wire::Reader};
+use super::{Refused, wire::Reader};
+use crate::limits::LEAVES_PER_GROUP;
 
 const LEAF: u8 = 1;
 const PARENT: u8 = 2;
@@ -24,7 +25,7 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    /// Takes a tree apart. A tree of more than [`MAX_LEAVES`] leaf slots, an empty one and one that ends with a blank
+    /// Takes a tree apart. A tree of more than [`LEAVES_PER_GROUP`] leaf slots, an empty one and one that ends with a blank
     /// node are refused.
     pub(super) fn of(tree: &RatchetTreeIn) -> Result<Self, Refused> {
         let encoded = tree.tls_serialize_detached().map_err(|_| MALFORMED)?;
@@ -42,7 +43,7 @@ impl Nodes {
             spans.push(Some(position..end));
             position = end;
         }
-        if position != bytes.len() || spans.len() >= 2 * MAX_LEAVES || !matches!(spans.last(), Some(Some(_))) {
+        if position != bytes.len() || spans.len() >= 2 * LEAVES_PER_GROUP || !matches!(spans.last(), Some(Some(_))) {
             return Err(MALFORMED);
         }
         Ok(Self { bytes, spans })

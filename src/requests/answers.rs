@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sovereign_proto::v1;
 
 use crate::{
-    auth::{password::Busy, proof::InvalidProof},
+    auth::{attempts::TooMany, password::Busy, proof::InvalidProof},
     ids::{DeviceId, Epoch, GroupId, LogId},
     limits::{BYTES_PER_PAGE, ENTRIES_PER_STALE_ANSWER, KEY_PACKAGES_WANTED},
     refusal::Refusal,
@@ -56,6 +56,12 @@ impl From<StoreError> for Refusal {
 impl From<Busy> for Refusal {
     fn from(_: Busy) -> Self {
         Self::unavailable("too many passwords wait to be checked", 1000)
+    }
+}
+
+impl From<TooMany> for Refusal {
+    fn from(too_many: TooMany) -> Self {
+        Self::rate_limited("too many wrong guesses: wait", too_many.retry_after_ms)
     }
 }
 

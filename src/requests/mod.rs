@@ -51,6 +51,8 @@ mod sign_in_with_password;
 mod sign_out;
 mod sign_up;
 mod submit_commit;
+#[cfg(test)]
+mod tests;
 
 pub use create_invite::new_invite;
 
@@ -68,7 +70,12 @@ pub async fn handle(server: &Arc<Server>, connection: &Arc<Connection>, body: re
     if server.is_draining() {
         return Err(Refusal::unavailable("the server restarts", crate::server::reconnect_after_ms()));
     }
-    let handled = AssertUnwindSafe(dispatch(server, connection, body)).catch_unwind();
+    bounded(dispatch(server, connection, body)).await
+}
+
+/// The result of a handler, or a refusal in its place if it panics or takes too long.
+async fn bounded<T>(handler: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let handled = AssertUnwindSafe(handler).catch_unwind();
     match tokio::time::timeout(HANDLER_DEADLINE, handled).await {
         Ok(Ok(result)) => result,
         Ok(Err(_panic)) => {
@@ -82,7 +89,10 @@ pub async fn handle(server: &Arc<Server>, connection: &Arc<Connection>, body: re
 
 async fn gate<R: Handle>(server: &Arc<Server>, connection: &Arc<Connection>, request: R) -> Result<R::Response, Refusal> {
     let caller = R::Caller::admit(connection)?;
-    request.handle(caller, server).await
+    let result = request.handle(caller, server).await;
+    let refused = result.as_ref().err().map(Refusal::code);
+    tracing::trace!(request = R::NAME, identity = ?connection.identity, ?refused, "handled");
+    result
 }
 
 macro_rules! dispatch {

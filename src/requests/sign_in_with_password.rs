@@ -31,6 +31,9 @@ impl Handle for SignInWithPasswordRequest {
         let mut device =
             Device { account: unknown, device: new.device_id, key: new.device_key, by_key: true, challenge: connection.challenge };
         proof::check(&server.auth.key.server_id(), &device, PURPOSE_ENROL, self.proof.as_ref())?;
+        let (address, now) = (connection.address, server.clock.now_ms());
+        let guessed = self.username.to_ascii_lowercase();
+        server.auth.attempts.check(address, Some(&guessed), now)?;
         // Unknown, disabled and without a password cost and say the same as a wrong password.
         let account = match parse::username(&self.username) {
             Ok(username) => server.store.account_by_name(username).await?.filter(|account| account.enabled),
@@ -38,8 +41,11 @@ impl Handle for SignInWithPasswordRequest {
         };
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let good = server.auth.passwords.verify(hash, password).await?;
-        let Some(account) = account.filter(|_| good) else { return Err(Refusal::unauthenticated("name or password is not good")) };
-        match server.store.enrol_pending(account.account_id, new, server.clock.now_ms()).await? {
+        let Some(account) = account.filter(|_| good) else {
+            server.auth.attempts.wrong(address, Some(&guessed), now);
+            return Err(Refusal::unauthenticated("name or password is not good"));
+        };
+        match server.store.enrol_pending(account.account_id, new, now).await? {
             EnrolOutcome::Enrolled => {}
             EnrolOutcome::Refused => return Err(Refusal::conflict("the device cannot be enrolled: make a new key, or revoke an old device")),
         }

@@ -25,9 +25,12 @@ impl Handle for SignUpRequest {
         let username = parse::username(&self.username)?;
         let invite = match (server.settings.registration_mode, self.invite_code.as_str()) {
             (RegistrationMode::Open, "") => InviteUse::None,
+            (RegistrationMode::Closed, _) => return Err(Refusal::forbidden("this server takes no new people")),
             (_, "") => return Err(Refusal::forbidden("this server takes new people by invitation only")),
             (_, code) => InviteUse::Code(secret::hash(code)),
         };
+        let (address, now) = (connection.address, server.clock.now_ms());
+        server.auth.attempts.check(address, None, now)?;
         let identity_key = parse::key(&self.identity_key, "identity_key is not 32 bytes")?;
         let manifest = self.manifest.ok_or_else(|| Refusal::invalid("the manifest is missing"))?;
         let body = proof::check_manifest(&manifest, None, &identity_key).map_err(|error| Refusal::invalid(error.to_string()))?;
@@ -53,13 +56,14 @@ impl Handle for SignUpRequest {
             device: NewDevice { device_id: device.device, device_key: device.key },
             password_hash,
             invite,
-            now: server.clock.now_ms(),
+            now,
         };
         match server.store.sign_up(account).await? {
             SignUpOutcome::Created { .. } => {}
             SignUpOutcome::UsernameTaken => return Err(Refusal::conflict("the username is taken")),
             SignUpOutcome::IdTaken => return Err(Refusal::conflict("account, device or identity key is known already: make new ones")),
             SignUpOutcome::InviteInvalid => {
+                server.auth.attempts.wrong(address, None, now);
                 return Err(Refusal::forbidden("the invite is not good (any more): ask for a new one"));
             }
         }

@@ -7,6 +7,8 @@ mod delivery;
 mod handshake;
 mod heartbeat;
 pub mod link;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::{collections::HashMap, future::poll_fn, sync::Arc};
@@ -30,6 +32,7 @@ use crate::{
     limits,
     refusal::{CloseCode, Refusal},
     server::{Server, reconnect_after_ms},
+    store::StoreError,
     wire,
 };
 
@@ -53,6 +56,14 @@ pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
             () = session.connection.inbox.arrived() => session.read_mail(),
             () = &mut timer => session.timed_out(),
         }
+    }
+}
+
+/// How a connection ends whose log cannot be read. Whoever comes back finds its position where it was.
+fn close_code(error: StoreError) -> CloseCode {
+    match error {
+        StoreError::Busy | StoreError::DiskLow => CloseCode::Overloaded,
+        StoreError::Failed => CloseCode::Fault,
     }
 }
 
@@ -211,7 +222,9 @@ impl<L: Link> Session<L> {
                 }
             }
             Done::Acknowledged(Ok(groups)) => self.opened(groups),
-            Done::Position(_, Err(_)) | Done::Page(_, _, Err(_)) | Done::Acknowledged(Err(_)) => self.close(CloseCode::Overloaded),
+            Done::Position(_, Err(error)) | Done::Page(_, _, Err(error)) | Done::Acknowledged(Err(error)) => {
+                self.close(close_code(error));
+            }
         }
     }
 

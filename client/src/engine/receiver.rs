@@ -92,7 +92,7 @@ impl Engine {
                 self.on_device_state(changed.device_state());
                 Ok(())
             }
-            Body::Hello(_) | Body::Live(_) | Body::SessionExpiring(_) | Body::Closing(_) => Ok(()),
+            Body::Hello(_) | Body::Live(_) | Body::SessionExpiring(_) | Body::Closing(_) | Body::SignedIn(_) => Ok(()),
         }
     }
 

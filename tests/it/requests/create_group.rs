@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sovereign_proto::v1::{CreateGroupRequest, FailureCode, ReserveGroupRequest};
 
 use crate::harness::{
+    Member,
     TestServer,
     scene::{Person, claim_request},
 };
@@ -23,7 +24,10 @@ async fn only_a_reserved_id_and_only_once() {
     let group = ada.member.create(&reserved);
     let request = create(&reserved, ada.member.group_info(&group), &[]);
     ada.raw.call(request.clone()).await.expect("created");
-    assert_eq!(ada.raw.refused(request).await, FailureCode::Conflict);
+    ada.raw.call(request).await.expect("who got no answer may ask again");
+    let other = Member::new(&ada.keys);
+    let another = create(&reserved, other.group_info(&other.create(&reserved)), &[]);
+    assert_eq!(ada.raw.refused(another).await, FailureCode::Conflict);
 }
 
 #[tokio::test]

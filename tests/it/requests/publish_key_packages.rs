@@ -54,6 +54,17 @@ async fn a_bad_one_is_named_by_its_index_and_none_of_the_batch_is_kept() {
 }
 
 #[tokio::test]
+async fn the_stock_is_bounded() {
+    let server = TestServer::start().await;
+    let (mut ada, keys) = Raw::sign_up(&server, "ada").await;
+    let member = Member::new(&keys);
+    for _ in 0..2 {
+        ada.call(publish((0..100).map(|_| member.key_package()).collect())).await.expect("published");
+    }
+    assert_eq!(ada.refused(publish(vec![member.key_package()])).await, FailureCode::QuotaExceeded);
+}
+
+#[tokio::test]
 async fn an_over_long_batch_is_refused() {
     let server = TestServer::start().await;
     let (mut ada, _) = Raw::sign_up(&server, "ada").await;

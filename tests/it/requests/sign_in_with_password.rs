@@ -45,6 +45,20 @@ async fn a_password_alone_makes_a_pending_device_that_may_do_nothing() {
 }
 
 #[tokio::test]
+async fn guessing_is_slowed_down_and_the_owner_is_not_locked_out() {
+    let server = TestServer::start().await;
+    let (_ada, keys) = with_password(&server).await;
+    let mut codes = Vec::new();
+    while codes.last() != Some(&FailureCode::RateLimited) {
+        assert!(codes.len() < 20, "guessing is never slowed down");
+        let mut raw = Raw::connect(&server).await;
+        let request = enrol(&raw, &keys.further_device(), "ada", "a wrong guess");
+        codes.push(raw.refused(request).await);
+    }
+    Raw::sign_in(&server, &keys).await;
+}
+
+#[tokio::test]
 async fn wrong_password_and_unknown_name_say_the_same() {
     let server = TestServer::start().await;
     let (_ada, keys) = with_password(&server).await;

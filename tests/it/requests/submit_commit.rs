@@ -97,7 +97,8 @@ async fn whatever_is_wrong_with_a_bundle_the_epoch_is_not_consumed() {
         Bytes::from(bytes)
     };
     let mut bad = Vec::new();
-    for at in (0..good.commit.len()).step_by(37) {
+    // The membership tag at the end is the one part that only members can check.
+    for at in (0..good.commit.len() - 33).step_by(37) {
         bad.push(("commit flipped", { let mut request = good.clone(); request.commit = flip(&good.commit, at); request }));
     }
     for at in (0..good.group_info.len()).step_by(53) {

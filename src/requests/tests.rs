@@ -1,0 +1,50 @@
+//! What the gate answers in a handler's place.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex},
+};
+
+use sovereign_proto::v1::{FailureCode, PingRequest, request};
+
+use super::{bounded, handle};
+use crate::{
+    caller::{Connection, Identity},
+    hub::Inbox,
+    refusal::Refusal,
+    server::tests::server,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_takes_too_long_is_answered() {
+    let result = bounded(std::future::pending::<Result<(), Refusal>>()).await;
+    assert_eq!(result.err().map(|refusal| refusal.code()), Some(FailureCode::DeadlineExceeded));
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_is_answered_with_an_incident() {
+    let result = bounded::<()>(async { panic!("a handler's fault") }).await;
+    let failure = result.err().expect("refused").into_failure();
+    assert_eq!(failure.code(), FailureCode::Internal);
+    assert!(failure.message.contains("incident") && !failure.message.contains("fault"), "nothing internal leaves");
+}
+
+#[tokio::test]
+async fn a_draining_server_takes_no_new_requests() {
+    let (server, _directory) = server();
+    let server = Arc::new(server);
+    let connection = Arc::new(Connection {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        challenge: [0; 32],
+        attempt: Mutex::new(false),
+        admission: Mutex::new(None),
+        inbox: Arc::new(Inbox::default()),
+        identity: Identity::Guest,
+    });
+    let ping = || request::Body::Ping(PingRequest { client_time_ms: 1 });
+    assert!(handle(&server, &connection, ping()).await.is_ok());
+    server.drain();
+    let failure = handle(&server, &connection, ping()).await.err().expect("refused").into_failure();
+    assert_eq!(failure.code(), FailureCode::Unavailable);
+    assert!(failure.retry_after_ms > 0, "it says when to come back");
+}

@@ -1,0 +1,61 @@
+//! A session over a link of the test's own.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+
+use super::{
+    Credential, Peer, close_code,
+    link::{Event, Incoming, Link},
+    run,
+};
+use crate::{refusal::CloseCode, server::tests::server, store::StoreError};
+
+/// A socket that takes nothing.
+#[derive(Clone, Default)]
+struct Stuck {
+    closed: Arc<Mutex<Option<u16>>>,
+    fed: usize,
+}
+
+impl Link for Stuck {
+    fn poll(&mut self, _: &mut Context<'_>, _: bool) -> Poll<Event> {
+        if self.closed.lock().expect("not poisoned").is_some() { Poll::Ready(Event::In(Incoming::Io)) } else { Poll::Pending }
+    }
+
+    fn feed(&mut self, frame: Bytes) {
+        self.fed += frame.len();
+    }
+
+    fn feed_ping(&mut self) {}
+
+    fn start_close(&mut self, code: u16, _: &str) {
+        *self.closed.lock().expect("not poisoned") = Some(code);
+    }
+
+    fn pending(&self) -> usize {
+        self.fed
+    }
+
+    fn set_frame_limit(&mut self, _: usize) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_takes_nothing_is_closed_as_a_slow_reader() {
+    let (server, _directory) = server();
+    let link = Stuck::default();
+    let closed = Arc::clone(&link.closed);
+    let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: false };
+    run(link, Arc::new(server), peer).await;
+    assert_eq!(*closed.lock().expect("not poisoned"), Some(CloseCode::SlowReader as u16));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_ends_the_connection_with_what_to_do() {
+    assert_eq!(close_code(StoreError::Busy), CloseCode::Overloaded);
+    assert_eq!(close_code(StoreError::Failed), CloseCode::Fault);
+}
