@@ -32,7 +32,7 @@ const ANSWER_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// A process has one request in flight.
 const REQUEST_ID: u64 = 1;
 
-/// Asks, and waits for the answer. `on_disk` says whether asking a server that does not run is of use.
+/// Asks, and waits for the answer.
 pub(super) fn call<C: Call>(config: &Config, request: C) -> Result<C::Response, Failure> {
     match control::connect(&config.data) {
         Ok(stream) => exchange(stream, request),

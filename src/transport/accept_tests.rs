@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     clock::{Clock, monotonic},
     transport::{
-        Origins, WebSocketLink,
+        Origins,
         echo::Echo,
         tls::{
             self,
@@ -203,18 +203,4 @@ async fn silence_is_closed_by_the_deadline_of_its_phase() {
         let _ = stream.read_to_end(&mut Vec::new()).await;
         assert!(started.elapsed() >= short, "in a head, or waiting for the next");
     }
-}
-
-#[tokio::test]
-async fn the_task_of_a_session_carries_no_handshake() {
-    let (_, near) = tokio::io::duplex(64);
-    let link = WebSocketLink::new(near, bytes::Bytes::new(), 1024);
-    let link_size = size_of_val(&link);
-    let peer = crate::session::Peer {
-        address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-        credential: crate::session::Credential::None,
-        operator: false,
-    };
-    let session = size_of_val(&Echo.run(link, peer));
-    assert!(session < 2 * link_size + 512, "a session's future has {session} bytes over a link of {link_size}");
 }

@@ -26,6 +26,8 @@ pub(super) async fn serve<S: Sessions>(stream: TcpStream, address: IpAddr, place
     let Some((stream, first, credential)) = opened else { return };
     let link = WebSocketLink::new(stream, first, shared.frame_limit);
     let session = shared.sessions.run(link, Peer { address, credential, operator: false });
+    // Behind a pointer, since a future that awaits another has room for it twice: as captured and as awaited.
+    let session = Box::pin(session);
     drop(shared);
     tokio::spawn(async move {
         session.await;

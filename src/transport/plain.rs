@@ -13,9 +13,9 @@ const REQUEST_BYTES_MAX: u64 = 16 * 1024;
 
 const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain; charset=utf-8\r\n\
-    content-length: 42\r\n\
+    content-length: 41\r\n\
     connection: close\r\n\r\n\
-    This port speaks TLS only: use https://. \n";
+    This port speaks TLS only: use https://.\n";
 
 /// Whether the first byte can be that of a TLS handshake; `None` if the peer went away without one.
 pub(super) async fn speaks_tls(stream: &TcpStream) -> Option<bool> {

@@ -23,8 +23,11 @@ const LARGE_PAYLOAD: usize = 16 * 1024;
 /// Longest reason of a close frame in bytes (RFC 6455, section 5.5).
 const CLOSE_REASON_MAX: usize = 123;
 
-/// Frames over an upgraded connection.
-pub struct WebSocketLink<T> {
+/// Frames over an upgraded connection. A pointer: futures that pass it on keep a copy of what they pass, and the state
+/// behind it is large.
+pub struct WebSocketLink<T>(Box<Inner<T>>);
+
+struct Inner<T> {
     socket: WebSocketStream<Counted<T>>,
     /// Bytes queued since the connection began, frame heads included.
     queued: u64,
@@ -59,9 +62,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocketLink<T> {
         let limits = Limits::default().max_payload_len(Some(frame_limit));
         let config = Config::default().frame_size(usize::MAX);
         let socket = ServerBuilder::new().limits(limits).config(config).serve(Counted::new(stream, first));
-        Self { socket, queued: 0, unflushed: false, announce: false, large: None, state: State::Open }
+        let inner = Inner { socket, queued: 0, unflushed: false, announce: false, large: None, state: State::Open };
+        Self(Box::new(inner))
     }
+}
 
+impl<T: AsyncRead + AsyncWrite + Unpin> Inner<T> {
     fn queue(&mut self, message: Message) {
         let length = message.as_payload().len();
         // A socket that is closing takes nothing more, which is what whoever feeds it wants.
@@ -164,45 +170,46 @@ impl<T: AsyncRead + AsyncWrite + Unpin> WebSocketLink<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WebSocketLink<T> {
     fn poll(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Event> {
-        if self.unflushed && !matches!(self.state, State::Over) {
-            match Pin::new(&mut self.socket).poll_flush(cx) {
+        let this = &mut *self.0;
+        if this.unflushed && !matches!(this.state, State::Over) {
+            match Pin::new(&mut this.socket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => {
-                    self.unflushed = false;
-                    self.queued = self.socket.get_ref().written();
-                    if std::mem::take(&mut self.announce) {
+                    this.unflushed = false;
+                    this.queued = this.socket.get_ref().written();
+                    if std::mem::take(&mut this.announce) {
                         return Poll::Ready(Event::Flushed);
                     }
                 }
                 Poll::Ready(Err(_)) => {
-                    self.state = State::Over;
+                    this.state = State::Over;
                     return Poll::Ready(Event::In(Incoming::Io));
                 }
                 Poll::Pending => {}
             }
         }
-        if read { self.poll_incoming(cx).map(Event::In) } else { Poll::Pending }
+        if read { this.poll_incoming(cx).map(Event::In) } else { Poll::Pending }
     }
 
     fn feed(&mut self, frame: Bytes) {
-        self.announce = true;
-        self.queue(Message::binary(frame));
+        self.0.announce = true;
+        self.0.queue(Message::binary(frame));
     }
 
     fn feed_ping(&mut self) {
-        self.queue(Message::ping(Bytes::new()));
+        self.0.queue(Message::ping(Bytes::new()));
     }
 
     fn start_close(&mut self, code: u16, reason: &str) {
         let code = CloseCode::try_from(code).ok().filter(|code| !code.is_reserved());
-        self.queue(Message::close(code, &reason[..reason.floor_char_boundary(CLOSE_REASON_MAX)]));
+        self.0.queue(Message::close(code, &reason[..reason.floor_char_boundary(CLOSE_REASON_MAX)]));
     }
 
     fn pending(&self) -> usize {
-        usize::try_from(self.queued.saturating_sub(self.socket.get_ref().written())).unwrap_or(usize::MAX)
+        usize::try_from(self.0.queued.saturating_sub(self.0.socket.get_ref().written())).unwrap_or(usize::MAX)
     }
 
     fn set_frame_limit(&mut self, bytes: usize) {
-        self.socket.limits_mut().set_max_payload_len(Some(bytes));
+        self.0.socket.limits_mut().set_max_payload_len(Some(bytes));
     }
 }
 

@@ -159,3 +159,8 @@ async fn the_limit_can_be_raised_and_text_is_told() {
     drop(far);
     assert!(matches!(next(&mut link).await, Incoming::Closed(None)));
 }
+
+#[test]
+fn a_future_that_passes_a_link_on_stays_small() {
+    assert_eq!(size_of::<WebSocketLink<DuplexStream>>(), size_of::<usize>());
+}
