@@ -50,7 +50,7 @@ impl WriterQueue {
         F: FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static,
         T: Send + 'static,
     {
-        let (job, answer) = Task::new(mode, work);
+        let (job, answer) = Task::boxed(mode, work);
         match self.0.try_send(job) {
             Ok(()) => answer,
             Err(TrySendError::Full(_)) => Answer::refused(StoreError::Busy),

@@ -6,6 +6,7 @@ mod durability;
 mod key_packages;
 mod messages;
 mod trimming;
+mod zperf;
 mod windows;
 
 use bytes::Bytes;
@@ -83,12 +84,12 @@ impl Harness {
     async fn add(&self, adder: Leaf, group: GroupId, epoch: Epoch, whom: Leaf) -> Seq {
         let reference = self.claimed(adder, group, u8::try_from(epoch).expect("small") + 100, whom).await;
         let plan = CommitPlan { added: vec![(whom, reference)], ..plan(group, adder, epoch) };
-        accepted(self.store.accept_commit(plan).await.expect("stored"))
+        accepted(&self.store.accept_commit(plan).await.expect("stored"))
     }
 
     async fn remove(&self, remover: Leaf, group: GroupId, epoch: Epoch, whom: Leaf) -> Seq {
         let plan = CommitPlan { removed: vec![whom], ..plan(group, remover, epoch) };
-        accepted(self.store.accept_commit(plan).await.expect("stored"))
+        accepted(&self.store.accept_commit(plan).await.expect("stored"))
     }
 
     /// Acknowledges everything on the device's own log.
@@ -183,8 +184,8 @@ fn plan(group: GroupId, committer: Leaf, from_epoch: Epoch) -> CommitPlan {
     }
 }
 
-fn accepted(outcome: CommitOutcome) -> Seq {
-    match outcome {
+fn accepted(outcome: &CommitOutcome) -> Seq {
+    match *outcome {
         CommitOutcome::Accepted { seq, duplicate: false, .. } => seq,
         _ => panic!("not accepted"),
     }
