@@ -154,6 +154,7 @@ impl Txn<'_> {
             )?
             .execute(params![U(now.saturating_sub(days_ms(days))), ROWS])?;
         report.count(deleted);
+        report.count(self.ledger.sweep(self.db, ROWS)?);
         Ok(())
     }
 

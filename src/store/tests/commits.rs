@@ -107,7 +107,11 @@ async fn a_welcome_for_many_is_stored_once() {
     }
     let welcome = Bytes::from(vec![5; 100_000]);
     accepted(
-        &harness.store.accept_commit(CommitPlan { added, welcome: welcome.clone(), ..plan(group, ann, 0) }).await.expect("stored"),
+        &harness
+            .store
+            .accept_commit(CommitPlan { added, welcome: welcome.clone(), ..plan(group, ann, 0) })
+            .await
+            .expect("stored"),
     );
     for name in 10..30 {
         assert_eq!(welcomes(&harness, leaf(name)).await[0].welcome, welcome);
@@ -202,7 +206,7 @@ async fn a_condemned_group_is_frozen_and_reset_once() {
         let successor = GroupId([name; 32]);
         harness.store.reserve_group(who.device_id, successor, START).await.expect("stored");
         let info = Bytes::from_static(b"anew");
-        let new = NewGroup { group: successor, creator: who, group_info: info, direct_key: None, now: START };
+        let new = NewGroup { group: successor, creator: who, group_info: info, direct_key: Some([3; 32]), now: START };
         harness.store.reset(group, epoch, new).await.expect("stored")
     };
     assert!(matches!(reset(ben, 2, 20).await, ResetOutcome::NotFrozen));

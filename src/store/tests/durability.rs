@@ -121,7 +121,7 @@ async fn a_disk_that_is_nearly_full_takes_only_what_helps() {
     let harness = Harness::new();
     let (ann, ben, group) = two(&harness).await;
     harness.send(ann, group, 1, 1).await;
-    drop(harness.store.close().await);
+    harness.store.close().await.expect("closes");
     let Harness { store, data, directory } = harness;
     drop((store, data));
     let data = DataDir::open(directory.path().join("data")).expect("released");

@@ -4,9 +4,9 @@ mod accounts;
 mod commits;
 mod durability;
 mod key_packages;
+mod ledger;
 mod messages;
 mod trimming;
-mod zperf;
 mod windows;
 
 use bytes::Bytes;
@@ -42,12 +42,30 @@ impl Harness {
 
     /// What a crash leaves: the files as they are, copied while the first store still runs.
     fn crashed(&self) -> Self {
+        self.crashed_with(Options { disk_reserve: 0, ..Options::default() })
+    }
+
+    fn crashed_with(&self, options: Options) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let data = DataDir::open(directory.path().join("data")).expect("free");
-        for name in ["sovereign.db", "sovereign.db-wal"] {
-            std::fs::copy(self.data.path().join(name), data.path().join(name)).expect("copied");
+        let (from, to) = (self.data.clone(), data.clone());
+        let copy = move || {
+            for name in ["sovereign.db", "sovereign.db-wal"] {
+                std::fs::copy(from.path().join(name), to.path().join(name)).expect("copied");
+            }
+        };
+        // By the writer, between two of its transactions, unless it has ended.
+        let (done, copied) = std::sync::mpsc::channel();
+        let by_writer = copy.clone();
+        let _answer = self.store.relieve(move |_| {
+            by_writer();
+            done.send(()).expect("awaited");
+            Ok(())
+        });
+        if copied.recv().is_err() {
+            copy();
         }
-        let store = Store::open(&data, Options { disk_reserve: 0, ..Options::default() }, Clock::default()).expect("opens");
+        let store = Store::open(&data, options, Clock::default()).expect("opens");
         Self { store, directory, data }
     }
 
