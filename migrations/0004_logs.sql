@@ -41,8 +41,22 @@ CREATE TABLE sent (
   -- The first 16 bytes of the entry hash: the same entry from another device is a conflict.
   entry_hash BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX sent_by_client_id ON sent (log_no, device_no, client_id);
-CREATE INDEX sent_by_entry_hash ON sent (log_no, entry_hash);
+-- The way from a client id, or an entry hash, to its row: filled a generation at a time, so that random keys do not
+-- dirty a page each. Keys may outlive their rows.
+CREATE TABLE sent_keys (
+  key INTEGER NOT NULL,
+  sent_no INTEGER NOT NULL,
+  PRIMARY KEY (key, sent_no)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ledger (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  salt BLOB NOT NULL,
+  -- Rows of `sent` up to here have their keys in `sent_keys`.
+  indexed_to INTEGER NOT NULL DEFAULT 0,
+  -- Keys of deleted rows up to here are gone.
+  swept_to INTEGER NOT NULL DEFAULT 0
+) STRICT;
 
 CREATE TABLE windows (
   window_no INTEGER PRIMARY KEY,

@@ -54,7 +54,9 @@ impl Pending {
             return cursors.drain().collect();
         }
         let some: Vec<_> = cursors.iter().take(FLUSH_MAX).map(|(key, seq)| (*key, *seq)).collect();
-        some.iter().for_each(|(key, _)| drop(cursors.remove(key)));
+        for (key, _) in &some {
+            cursors.remove(key);
+        }
         some
     }
 

@@ -65,12 +65,11 @@ impl Txn<'_> {
                     "INSERT INTO claim_items (claim_no, group_id, device_no, reference, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?
                 .execute(params![claim_no, new.group, target.device_no, reference, bytes])?;
-            match taken {
-                Some((_, bytes)) => packages.push(ClaimedPackage { account_id: target.account, device_id: target.device, bytes }),
-                None => {
-                    self.note_add(new.group, target.account_no, target.device_no, new.now)?;
-                    exhausted.push((target.account, target.device));
-                }
+            if let Some((_, bytes)) = taken {
+                packages.push(ClaimedPackage { account_id: target.account, device_id: target.device, bytes });
+            } else {
+                self.note_add(new.group, target.account_no, target.device_no, new.now)?;
+                exhausted.push((target.account, target.device));
             }
             let stock = key_packages::stock(self.db, target.device_no)?;
             if stock.available < self.options.key_packages_low || stock.last_resort_used {
@@ -184,7 +183,11 @@ fn request_hash(claim: &NewClaim) -> Hash {
     let mut hash = Sha256::new();
     hash.update(claim.group.0);
     hash.update((accounts.len() as u64).to_be_bytes());
-    accounts.iter().for_each(|account| hash.update(account.0));
-    devices.iter().for_each(|device| hash.update(device.0));
+    for account in &accounts {
+        hash.update(account.0);
+    }
+    for device in &devices {
+        hash.update(device.0);
+    }
     hash.finalize().into()
 }

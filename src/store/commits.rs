@@ -33,10 +33,15 @@ struct Standing {
 struct Checked {
     group: KnownGroup,
     committer: KnownDevice,
-    /// With the claim record that each redeems.
-    added: Vec<(KnownDevice, DeviceId, i64)>,
-    /// With the window that each closes.
+    added: Vec<Coming>,
     removed: Vec<Going>,
+}
+
+/// A leaf that a commit adds, and the claim record that it redeems.
+struct Coming {
+    device: KnownDevice,
+    id: DeviceId,
+    item_no: i64,
 }
 
 /// A leaf that a commit removes.
@@ -164,7 +169,7 @@ impl Txn<'_> {
     }
 
     /// The added devices with their claims, or the first that may not be added.
-    fn check_added(&mut self, plan: &CommitPlan, group: KnownGroup) -> Sql<Result<Vec<(KnownDevice, DeviceId, i64)>, DeviceId>> {
+    fn check_added(&mut self, plan: &CommitPlan, group: KnownGroup) -> Sql<Result<Vec<Coming>, DeviceId>> {
         let mut added = Vec::with_capacity(plan.added.len());
         let mut seen = HashSet::new();
         for (leaf, reference) in &plan.added {
@@ -179,7 +184,7 @@ impl Txn<'_> {
                 return Ok(Err(device_id));
             }
             let Some(item_no) = self.open_claim(plan.group, device.no, reference, plan.now)? else { return Ok(Err(device_id)) };
-            added.push((device, device_id, item_no));
+            added.push(Coming { device, id: device_id, item_no });
         }
         Ok(Ok(added))
     }
@@ -219,7 +224,7 @@ impl Txn<'_> {
             }
         }
         self.welcome(&plan, &added, group.no, join)?;
-        notified.extend(added.iter().map(|(_, id, _)| *id));
+        notified.extend(added.iter().map(|coming| coming.id));
         if plan.external {
             self.open_window(group.no, committer.no, join, None)?;
             self.forget_add_task(group.no, committer.no)?;
@@ -273,13 +278,7 @@ impl Txn<'_> {
     }
 
     /// Windows for the added devices, behind the commit, and the Welcome on the log of each: stored once for all.
-    fn welcome(
-        &mut self,
-        plan: &CommitPlan,
-        added: &[(KnownDevice, DeviceId, i64)],
-        group_no: i64,
-        join: (Seq, Hash),
-    ) -> Sql<()> {
+    fn welcome(&mut self, plan: &CommitPlan, added: &[Coming], group_no: i64, join: (Seq, Hash)) -> Sql<()> {
         if added.is_empty() {
             return Ok(());
         }
@@ -293,7 +292,7 @@ impl Txn<'_> {
         self.db.prepare_cached("INSERT INTO bodies (body) VALUES (?1)")?.execute([&body[..]])?;
         let body_no = Some(self.db.last_insert_rowid());
         let entry_hash = log::entry_hash(Kind::Welcome, &body);
-        for &(device, id, item_no) in added {
+        for &Coming { device, id, item_no } in added {
             if !self.redeem(item_no)? {
                 // It was there a moment ago, in this very transaction.
                 return Err(rusqlite::Error::StatementChangedRows(0));

@@ -16,6 +16,8 @@ const STATEMENTS: usize = 192;
 pub(super) fn writer(path: &Path) -> Sql<Connection> {
     let db = open(path)?;
     db.pragma_update(None, "cache_size", -16_384)?;
+    // Nobody else writes; only emptying the write-ahead log ever waits, for readers, and may as well be done later.
+    db.busy_timeout(Duration::from_millis(100))?;
     Ok(db)
 }
 

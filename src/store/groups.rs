@@ -104,7 +104,7 @@ impl Txn<'_> {
             // Whoever holds the key does not have the caller's account in: it cannot keep others from theirs.
             self.db.prepare_cached("UPDATE groups SET direct_key = NULL WHERE direct_key = ?1")?.execute([Blob(key)])?;
         }
-        self.found(new, new.group, creator)?;
+        self.found(new, new.group, new.direct_key.map(Blob), creator)?;
         Ok(CreateOutcome::Created)
     }
 
@@ -127,13 +127,12 @@ impl Txn<'_> {
         if !self.is_reserved(new, caller.no)? {
             return Ok(ResetOutcome::NotReserved);
         }
-        self.found(new, conversation, caller)?;
-        // The key is taken from the old group before the new one gets it: it is unique.
+        // The successor inherits the key; it is unique, so the old group loses it first.
         let sql = "UPDATE groups SET successor = ?2, direct_key = NULL WHERE log_no = ?1";
-        let key: Option<Vec<u8>> =
+        let key: Option<Blob> =
             self.db.prepare_cached("SELECT direct_key FROM groups WHERE log_no = ?1")?.query_one([group.no], |row| row.get(0))?;
         self.db.prepare_cached(sql)?.execute(params![group.no, new.group])?;
-        self.db.prepare_cached("UPDATE groups SET direct_key = ?2 WHERE group_id = ?1")?.execute(params![new.group, key])?;
+        self.found(new, conversation, key, caller)?;
         self.known.forget_group(&old);
         Ok(ResetOutcome::Successor(new.group))
     }
@@ -162,14 +161,14 @@ impl Txn<'_> {
     }
 
     /// The group's rows; uses the reservation up.
-    fn found(&mut self, new: &NewGroup, conversation: GroupId, creator: KnownDevice) -> Sql<()> {
+    fn found(&mut self, new: &NewGroup, conversation: GroupId, direct_key: Option<Blob>, creator: KnownDevice) -> Sql<()> {
         self.db.prepare_cached("DELETE FROM reservations WHERE group_id = ?1")?.execute([new.group])?;
         let log_no = self.new_log(&LogId::Group(new.group))?;
         self.db
             .prepare_cached(
                 "INSERT INTO groups (log_no, group_id, conversation_id, direct_key, creator, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![log_no, new.group, conversation, new.direct_key.map(Blob), creator.no, U(new.now)])?;
+            .execute(params![log_no, new.group, conversation, direct_key, creator.no, U(new.now)])?;
         self.db
             .prepare_cached("INSERT INTO group_infos (log_no, group_info) VALUES (?1, ?2)")?
             .execute(params![log_no, &new.group_info[..]])?;

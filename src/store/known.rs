@@ -1,7 +1,7 @@
 //! What the writer knows by heart: the numbers behind ids, the heads of logs, who may send. Filled from the database,
 //! bounded, forgotten whenever something is taken back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sovereign_proto::log;
@@ -60,7 +60,7 @@ pub(super) struct Known {
     heads: HashMap<i64, Head>,
     dirty: Vec<i64>,
     /// (group, device) of leaves that may send: the window is open, nobody asked for a removal, the account is enabled.
-    senders: HashMap<(i64, i64), ()>,
+    senders: HashSet<(i64, i64)>,
 }
 
 impl Known {
@@ -164,7 +164,7 @@ impl Txn<'_> {
 
     /// Whether the device is a leaf that may send to the group now.
     pub(super) fn may_send(&mut self, group_no: i64, device_no: i64) -> Sql<bool> {
-        if self.known.senders.contains_key(&(group_no, device_no)) {
+        if self.known.senders.contains(&(group_no, device_no)) {
             return Ok(true);
         }
         let may = self
@@ -176,7 +176,7 @@ impl Txn<'_> {
             )?
             .exists([group_no, device_no])?;
         if may {
-            self.known.senders.insert((group_no, device_no), ());
+            self.known.senders.insert((group_no, device_no));
         }
         Ok(may)
     }

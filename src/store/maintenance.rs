@@ -108,7 +108,8 @@ impl Txn<'_> {
                 break;
             }
             (looked_at, last) = (looked_at + 1, seq);
-            let expired = if kind == Kind::Message as u8 { time <= message_cutoff } else { time <= commit_cutoff || seq <= floor.commits };
+            let expired =
+                if kind == Kind::Message as u8 { time <= message_cutoff } else { time <= commit_cutoff || seq <= floor.commits };
             if seq <= floor.passed || expired {
                 self.delete_entry(id, body_no)?;
                 report.entries += 1;
@@ -153,6 +154,7 @@ impl Txn<'_> {
             )?
             .execute(params![U(now.saturating_sub(days_ms(days))), ROWS])?;
         report.count(deleted);
+        report.count(self.ledger.sweep(self.db, ROWS)?);
         Ok(())
     }
 

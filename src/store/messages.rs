@@ -1,27 +1,20 @@
 //! Application messages: appended once, whatever the number of their readers.
 
-use rusqlite::{OptionalExtension as _, params};
 use sovereign_proto::log::{self, Kind};
 
 use super::{
     Answer, Store,
     engine::Txn,
     known::{KnownDevice, KnownGroup},
+    ledger::Sent,
     log::NewEntry,
     types::{Append, AppendOutcome, Hash, NewMessage, SenderRef},
-    values::{Sql, U, uint},
+    values::Sql,
 };
 use crate::{
     clock::UnixMs,
-    ids::{ClientId, DeviceId, GroupId, LogId, Seq},
+    ids::{DeviceId, GroupId, LogId, Seq},
 };
-
-/// What was sent under a client id.
-pub(super) struct Sent {
-    pub(super) seq: Seq,
-    pub(super) time: UnixMs,
-    pub(super) handshake: bool,
-}
 
 impl Store {
     /// Appends a message. What is known under its client id is answered as the first time, before any other check.
@@ -71,41 +64,6 @@ impl Txn<'_> {
         let seq = self.append_entry(LogId::Group(group), group_no, entry)?;
         self.remember(group_no, sender_no, client_id, &Sent { seq, time, handshake: false }, &entry_hash)?;
         Ok(seq)
-    }
-
-    /// What the device sent to the group under that id.
-    pub(super) fn sent(&self, group_no: i64, device_no: i64, client_id: ClientId) -> Sql<Option<Sent>> {
-        self.db
-            .prepare_cached("SELECT seq, time, handshake FROM sent WHERE log_no = ?1 AND device_no = ?2 AND client_id = ?3")?
-            .query_one(params![group_no, device_no, client_id], |row| {
-                Ok(Sent { seq: uint(row, 0)?, time: uint(row, 1)?, handshake: row.get(2)? })
-            })
-            .optional()
-    }
-
-    /// Whether the same entry came from another device, which only a copy can be.
-    pub(super) fn is_sent_by_another(&self, group_no: i64, device_no: i64, entry_hash: &Hash) -> Sql<bool> {
-        self.db.prepare_cached("SELECT 1 FROM sent WHERE log_no = ?1 AND entry_hash = ?3 AND device_no <> ?2")?.exists(params![
-            group_no,
-            device_no,
-            &entry_hash[..16]
-        ])
-    }
-
-    pub(super) fn remember(
-        &mut self,
-        group_no: i64,
-        device_no: i64,
-        client_id: ClientId,
-        sent: &Sent,
-        entry_hash: &Hash,
-    ) -> Sql<()> {
-        self.db
-            .prepare_cached(
-                "INSERT INTO sent (log_no, device_no, client_id, handshake, seq, time, entry_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute(params![group_no, device_no, client_id, sent.handshake, U(sent.seq), U(sent.time), &entry_hash[..16]])
-            .map(drop)
     }
 }
 

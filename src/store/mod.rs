@@ -17,6 +17,7 @@ mod groups;
 mod invites;
 mod key_packages;
 mod known;
+mod ledger;
 pub mod lock;
 mod log;
 mod maintenance;
@@ -48,6 +49,7 @@ use tokio::sync::watch;
 use self::{
     acknowledgements::Pending,
     engine::{Mode, Readers, Txn, Writer, WriterQueue},
+    ledger::Ledger,
     tail::Tail,
     values::{Sql, uint},
 };
@@ -91,13 +93,14 @@ impl Store {
         let mut db = connection::writer(&path)?;
         migrate::run(&mut db, directory, version)?;
         let generation = db.query_one("SELECT store_generation FROM meta", [], |row| uint(row, 0))?;
+        let ledger = Ledger::load(&db, options.ledger_keys)?;
         directory.sync()?;
 
         let (fail, failed) = watch::channel(false);
         let (stop, stopped) = watch::channel(());
         let tail = Arc::new(Tail::new(options.tail_bytes));
         let readers = Readers::start(&path, options.readers, options.read_queue, fail.clone())?;
-        let writer = Writer::start(db, directory.path().to_path_buf(), options, tail.clone(), fail, stop)?;
+        let writer = Writer::start(db, ledger, directory.path().to_path_buf(), options, tail.clone(), fail, stop)?;
         let pending = Pending::new(options.pending_acknowledgements);
         Ok(Self(Arc::new(Inner {
             writer,

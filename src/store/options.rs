@@ -25,6 +25,8 @@ pub struct Options {
     pub commits_kept: u64,
     /// Key packages in stock below which a device is told. Default 20.
     pub key_packages_low: u32,
+    /// Keys of sent messages, two for each, that are held in memory before they are indexed on disk. Default 65,536.
+    pub ledger_keys: usize,
     /// Cursors held in memory between two flushes at most. Default 65,536.
     pub pending_acknowledgements: usize,
 }
@@ -43,6 +45,7 @@ impl Default for Options {
             commit_days: 90,
             commits_kept: 5000,
             key_packages_low: 20,
+            ledger_keys: 65_536,
             pending_acknowledgements: 65_536,
         }
     }

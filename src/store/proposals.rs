@@ -8,8 +8,8 @@ use sovereign_proto::log::{self, Kind};
 use super::{
     Answer, Store,
     engine::Txn,
+    ledger::Sent,
     log::NewEntry,
-    messages::Sent,
     types::{Hash, ProposeOutcome, SenderRef},
     values::{Sql, U},
 };

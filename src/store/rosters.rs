@@ -60,9 +60,8 @@ pub(super) fn membership(db: &Connection, group_no: i64, device: KnownDevice) ->
     Ok(match standing.own {
         Some(OwnLeaf { open: true, asked: false }) => Membership::Member,
         Some(OwnLeaf { open: true, asked: true }) => Membership::Leaving,
-        Some(_) => Membership::None,
         None if standing.others => Membership::AccountOnly,
-        None => Membership::None,
+        Some(_) | None => Membership::None,
     })
 }
 

@@ -8,7 +8,7 @@ use super::{
     Store,
     engine::Txn,
     key_packages, known,
-    types::{LogPosition, SignInOutcome, SignedIn, StoreError},
+    types::{LogPosition, SignInOutcome, SignedIn, Stock, StoreError},
     values::{Sql, U, log_id, uint},
     windows,
 };
@@ -93,7 +93,7 @@ impl Txn<'_> {
 
 fn signed_in(db: &Connection, id: DeviceId) -> Sql<SignedIn> {
     let Some(device) = known::device(db, id)? else {
-        return Ok(SignedIn { stock: Default::default(), news: Vec::new(), groups: Vec::new() });
+        return Ok(SignedIn { stock: Stock::default(), news: Vec::new(), groups: Vec::new() });
     };
     let stock = key_packages::stock(db, device.no)?;
     let groups = readable_groups(db, device.no)?;

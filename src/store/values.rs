@@ -33,7 +33,7 @@ stored_as_blob!(AccountId, DeviceId, GroupId, ClientId, ClaimId, Blob);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Blob(pub(super) Hash);
 
-/// An unsigned number. SQLite's integers are signed: what is above `i64::MAX` is stored as that, which no seq, epoch or
+/// An unsigned number. `SQLite`'s integers are signed: what is above `i64::MAX` is stored as that, which no seq, epoch or
 /// time of ours reaches and which compares as it should.
 #[derive(Clone, Copy)]
 pub(super) struct U(pub(super) u64);
@@ -68,7 +68,7 @@ impl FromSql for DeviceState {
     }
 }
 
-/// An unsigned number as SQLite takes it.
+/// An unsigned number as `SQLite` takes it.
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

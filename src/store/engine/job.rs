@@ -40,7 +40,7 @@ where
     F: FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static,
     T: Send + 'static,
 {
-    pub(in crate::store) fn new(mode: Mode, work: F) -> (Box<dyn Job>, Answer<T>) {
+    pub(in crate::store) fn boxed(mode: Mode, work: F) -> (Box<dyn Job>, Answer<T>) {
         let (caller, receiver) = oneshot::channel();
         (Box::new(Self { mode, work: Some(work), outcome: None, caller }), Answer::waiting(receiver))
     }

@@ -18,6 +18,7 @@ use crate::{
     ids::LogId,
     store::{
         known::Known,
+        ledger::Ledger,
         options::Options,
         tail::Tail,
         types::{StoreError, StoredEntry},
@@ -32,6 +33,7 @@ const IDLE: Duration = Duration::from_secs(2);
 pub(in crate::store) struct Txn<'a> {
     pub(in crate::store) db: &'a Connection,
     pub(in crate::store) known: &'a mut Known,
+    pub(in crate::store) ledger: &'a mut Ledger,
     /// What live sessions may read from memory once the transaction is durable.
     pub(in crate::store) published: &'a mut Vec<Published>,
     pub(in crate::store) options: &'a Options,
@@ -50,7 +52,7 @@ impl WriterQueue {
         F: FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static,
         T: Send + 'static,
     {
-        let (job, answer) = Task::new(mode, work);
+        let (job, answer) = Task::boxed(mode, work);
         match self.0.try_send(job) {
             Ok(()) => answer,
             Err(TrySendError::Full(_)) => Answer::refused(StoreError::Busy),
@@ -63,6 +65,7 @@ impl WriterQueue {
 pub(in crate::store) struct Writer {
     db: Connection,
     known: Known,
+    ledger: Ledger,
     published: Vec<Published>,
     options: Options,
     tail: Arc<Tail>,
@@ -83,6 +86,7 @@ impl Writer {
     /// Starts the thread. `stopped` is dropped when it has ended.
     pub(in crate::store) fn start(
         db: Connection,
+        ledger: Ledger,
         directory: PathBuf,
         options: Options,
         tail: Arc<Tail>,
@@ -92,7 +96,7 @@ impl Writer {
         let (queue, waiting) = sync_channel(options.queue);
         let disk = Disk::new(directory, options.disk_reserve);
         let mut writer =
-            Self { db, known: Known::default(), published: Vec::new(), options, tail, disk, wal: Wal::default(), failed };
+            Self { db, known: Known::default(), ledger, published: Vec::new(), options, tail, disk, wal: Wal::default(), failed };
         thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             let _abort = AbortOnPanic;
             let _stopped = stopped;
@@ -158,11 +162,13 @@ impl Writer {
                     job.answer(verdict);
                 }
                 self.known.bound();
+                self.ledger.committed();
                 self.wal.committed(&self.db, jobs, bytes)
             }
             Err(aborted) => {
                 self.published.clear();
                 self.known.clear();
+                self.ledger.rolled_back();
                 let (verdict, result) = match aborted {
                     Aborted::Full => {
                         self.disk.filled();
@@ -181,6 +187,7 @@ impl Writer {
         let refusal =
             if self.disk.is_low() { Some(StoreError::DiskLow) } else { self.wal.is_too_long().then_some(StoreError::Busy) };
         self.execute("BEGIN IMMEDIATE")?;
+        let jobs = batch.len();
         for job in batch {
             let mode = job.mode();
             verdicts.push(match refusal {
@@ -190,11 +197,20 @@ impl Writer {
             });
         }
         self.known.write_back(&self.db).map_err(aborted)?;
+        if refusal.is_none() {
+            self.ledger.settle(&self.db, jobs).map_err(aborted)?;
+        }
         self.execute("COMMIT")
     }
 
     fn run(&mut self, job: &mut dyn Job) -> Sql<()> {
-        job.run(&mut Txn { db: &self.db, known: &mut self.known, published: &mut self.published, options: &self.options })
+        job.run(&mut Txn {
+            db: &self.db,
+            known: &mut self.known,
+            ledger: &mut self.ledger,
+            published: &mut self.published,
+            options: &self.options,
+        })
     }
 
     /// A job that fails in the middle takes back what it did, and nothing else.

@@ -51,7 +51,8 @@ async fn an_invite_used_twice_at_once_admits_one() {
 #[tokio::test]
 async fn invites_expire_are_revoked_and_make_administrators() {
     let harness = Harness::new();
-    let create = |code: u8, expires_at, administrator| harness.store.create_invite([code; 32], 5, expires_at, administrator, START);
+    let create =
+        |code: u8, expires_at, administrator| harness.store.create_invite([code; 32], 5, expires_at, administrator, START);
     create(0xa1, START, false).await.expect("stored");
     create(0xa2, START + DAY, false).await.expect("stored");
     create(0xa3, START + DAY, true).await.expect("stored");
@@ -85,7 +86,9 @@ async fn a_manifest_follows_its_predecessor_and_lists_known_devices() {
     let unknown = manifest(ann, 2, &[ann.device_id, DeviceId([77; 16])]);
     assert!(matches!(refused(unknown).await, PublishOutcome::UnknownDevice));
 
-    let Some(PublishOutcome::Published { activated, revoked, .. }) = publish(&harness, ann, 2, &both).await else { panic!("refused") };
+    let Some(PublishOutcome::Published { activated, revoked, .. }) = publish(&harness, ann, 2, &both).await else {
+        panic!("refused")
+    };
     assert_eq!((activated, revoked), (vec![tablet.device_id], vec![]));
     let Some(PublishOutcome::Published { activated, .. }) = publish(&harness, ann, 2, &both).await else { panic!("refused") };
     assert!(activated.is_empty(), "the same again changes nothing");

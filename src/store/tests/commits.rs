@@ -33,7 +33,10 @@ async fn a_refused_commit_writes_nothing_and_consumes_no_epoch() {
     assert!(matches!(refused(CommitPlan { group: GroupId([99; 32]), ..good() }).await, CommitOutcome::NotFound));
     assert!(matches!(refused(CommitPlan { removed: vec![eve], ..good() }).await, CommitOutcome::Conflict));
     assert!(matches!(refused(CommitPlan { removed: vec![ben, ben], ..good() }).await, CommitOutcome::Conflict));
-    assert!(matches!(refused(CommitPlan { removed: vec![ann], ..good() }).await, CommitOutcome::NotFound), "never its own committer");
+    assert!(
+        matches!(refused(CommitPlan { removed: vec![ann], ..good() }).await, CommitOutcome::NotFound),
+        "never its own committer"
+    );
     let unclaimed = CommitPlan { added: vec![(cleo, b"other".to_vec())], ..good() };
     assert!(matches!(refused(unclaimed).await, CommitOutcome::BadAdd(id) if id == cleo.device_id));
     let foreign = CommitPlan { added: vec![(cleo, for_elsewhere)], ..good() };
@@ -53,7 +56,7 @@ async fn a_refused_commit_writes_nothing_and_consumes_no_epoch() {
     harness.store.set_enabled("person3".to_owned(), false, START).await.expect("stored");
     assert!(matches!(refused(good()).await, CommitOutcome::BadAdd(_)), "a disabled account");
     harness.store.set_enabled("person3".to_owned(), true, START).await.expect("stored");
-    accepted(refused(good()).await);
+    accepted(&refused(good()).await);
 }
 
 #[tokio::test]
@@ -103,7 +106,13 @@ async fn a_welcome_for_many_is_stored_once() {
         added.push((person, harness.claimed(ann, group, name, person).await));
     }
     let welcome = Bytes::from(vec![5; 100_000]);
-    accepted(harness.store.accept_commit(CommitPlan { added, welcome: welcome.clone(), ..plan(group, ann, 0) }).await.expect("stored"));
+    accepted(
+        &harness
+            .store
+            .accept_commit(CommitPlan { added, welcome: welcome.clone(), ..plan(group, ann, 0) })
+            .await
+            .expect("stored"),
+    );
     for name in 10..30 {
         assert_eq!(welcomes(&harness, leaf(name)).await[0].welcome, welcome);
     }
@@ -124,12 +133,19 @@ async fn a_further_device_joins_by_external_commit_and_comes_back_by_one() {
     assert!(matches!(harness.store.accept_commit(join(1, vec![])).await, Ok(CommitOutcome::NotFound)));
     super::accounts::publish(&harness, ben, 2, &[ben.device_id, tablet.device_id]).await;
     assert_eq!(harness.store.membership(group, joiner.device_id).await, Ok(Membership::AccountOnly));
-    assert!(matches!(harness.store.accept_commit(join(1, vec![ann])).await, Ok(CommitOutcome::NotFound)), "it removes nobody else");
-    let seq = accepted(harness.store.accept_commit(join(1, vec![])).await.expect("stored"));
+    assert!(
+        matches!(harness.store.accept_commit(join(1, vec![ann])).await, Ok(CommitOutcome::NotFound)),
+        "it removes nobody else"
+    );
+    let seq = accepted(&harness.store.accept_commit(join(1, vec![])).await.expect("stored"));
     assert_eq!(harness.store.membership(group, joiner.device_id).await, Ok(Membership::Member));
     harness.send(ann, group, 2, 1).await;
-    assert_eq!(harness.seqs(group, joiner, 0).await, Some(vec![seq + 1]), "no Welcome is needed and its own commit stands before");
-    let back = accepted(harness.store.accept_commit(join(2, vec![joiner])).await.expect("stored"));
+    assert_eq!(
+        harness.seqs(group, joiner, 0).await,
+        Some(vec![seq + 1]),
+        "no Welcome is needed and its own commit stands before"
+    );
+    let back = accepted(&harness.store.accept_commit(join(2, vec![joiner])).await.expect("stored"));
     assert_eq!(harness.seqs(group, joiner, 0).await, Some(vec![]));
     assert_eq!(harness.store.position(LogId::Group(group), joiner.device_id).await.map(|p| p.map(|p| p.cursor)), Ok(Some(back)));
     assert_eq!(harness.store.members(group).await.map(|members| members.len()), Ok(3));
@@ -140,7 +156,9 @@ async fn removed_and_added_anew_in_one_commit() {
     let harness = Harness::new();
     let (ann, ben, group) = two(&harness).await;
     let added = vec![(ben, harness.claimed(ann, group, 9, ben).await)];
-    let seq = accepted(harness.store.accept_commit(CommitPlan { added, removed: vec![ben], ..plan(group, ann, 1) }).await.expect("stored"));
+    let seq = accepted(
+        &harness.store.accept_commit(CommitPlan { added, removed: vec![ben], ..plan(group, ann, 1) }).await.expect("stored"),
+    );
     assert_eq!(harness.store.members(group).await.map(|members| members.len()), Ok(2));
     assert_eq!(harness.seqs(group, ben, 1).await, Some(vec![seq]), "the first window drains");
     harness.acknowledge_own_log(ben).await;
@@ -179,7 +197,7 @@ async fn who_leaves_may_read_but_not_send_until_removed() {
 async fn a_condemned_group_is_frozen_and_reset_once() {
     let harness = Harness::new();
     let (ann, ben, group) = two(&harness).await;
-    accepted(harness.store.accept_commit(plan(group, ann, 1)).await.expect("stored"));
+    accepted(&harness.store.accept_commit(plan(group, ann, 1)).await.expect("stored"));
     let say = async |who: Leaf, epoch, verdict| match harness.store.confirm(group, who.device_id, epoch, verdict, START).await {
         Ok(ConfirmOutcome::Noted { frozen }) => frozen,
         _ => panic!("a member"),
@@ -188,7 +206,7 @@ async fn a_condemned_group_is_frozen_and_reset_once() {
         let successor = GroupId([name; 32]);
         harness.store.reserve_group(who.device_id, successor, START).await.expect("stored");
         let info = Bytes::from_static(b"anew");
-        let new = NewGroup { group: successor, creator: who, group_info: info, direct_key: None, now: START };
+        let new = NewGroup { group: successor, creator: who, group_info: info, direct_key: Some([3; 32]), now: START };
         harness.store.reset(group, epoch, new).await.expect("stored")
     };
     assert!(matches!(reset(ben, 2, 20).await, ResetOutcome::NotFrozen));

@@ -77,7 +77,9 @@ async fn an_older_database_is_copied_before_it_is_changed() {
     let db = connection::writer(&crashed).expect("opens");
     // A schema that ends before the last migration.
     let last = ["add_tasks", "confirmations", "proposals", "commits", "group_infos", "groups", "reservations"];
-    last.iter().for_each(|table| db.execute_batch(&format!("DROP TABLE {table}")).expect("dropped"));
+    for table in last {
+        db.execute_batch(&format!("DROP TABLE {table}")).expect("dropped");
+    }
     db.pragma_update(None, "user_version", 4).expect("set");
     drop(db);
     let after = harness.crashed();
@@ -94,10 +96,10 @@ async fn a_full_queue_refuses_and_loses_nothing() {
     let (ann, ben, group) = two(&harness).await;
     // The writer is held by a job that waits for the end of this channel.
     let (release, held) = std::sync::mpsc::channel::<()>();
-    let (begin, begun) = std::sync::mpsc::channel();
+    let (started, begun) = std::sync::mpsc::channel();
     let blocked = harness.store.relieve(move |_| {
-        begin.send(()).expect("awaited");
-        drop(held.recv());
+        started.send(()).expect("awaited");
+        let _released = held.recv();
         Ok(())
     });
     begun.recv().expect("the writer runs");
@@ -119,7 +121,7 @@ async fn a_disk_that_is_nearly_full_takes_only_what_helps() {
     let harness = Harness::new();
     let (ann, ben, group) = two(&harness).await;
     harness.send(ann, group, 1, 1).await;
-    drop(harness.store.close().await);
+    harness.store.close().await.expect("closes");
     let Harness { store, data, directory } = harness;
     drop((store, data));
     let data = DataDir::open(directory.path().join("data")).expect("released");
@@ -157,7 +159,9 @@ async fn a_verb_that_meets_a_contradiction_is_taken_back_alone() {
 async fn an_engine_that_fails_acknowledges_nothing_more() {
     let harness = Harness::new();
     let (ann, _, group) = two(&harness).await;
-    let failing = harness.store.append_job(0, |_| Err::<(), _>(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None)));
+    let failing = harness.store.append_job(0, |_| {
+        Err::<(), _>(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None))
+    });
     let beside = harness.store.append(message(ann, group, 1, 1));
     assert_eq!(failing.await, Err(StoreError::Failed));
     assert_eq!(beside.await, Err(StoreError::Failed));

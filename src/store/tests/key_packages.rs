@@ -19,7 +19,11 @@ async fn an_init_key_is_published_once_ever() {
     let replaced = publish(batch(10..15), Some(key_package(ann, 20)), true, 5).await;
     let stock = Stock { available: 5, has_last_resort: true, last_resort_used: false, oldest_at: START };
     assert_eq!(replaced, Ok(PublishKeyPackagesOutcome::Published(stock)));
-    assert_eq!(publish(batch(0..1), None, true, 5).await, Ok(PublishKeyPackagesOutcome::Repeated { index: 0 }), "also what was dropped");
+    assert_eq!(
+        publish(batch(0..1), None, true, 5).await,
+        Ok(PublishKeyPackagesOutcome::Repeated { index: 0 }),
+        "also what was dropped"
+    );
     assert_eq!(harness.store.stock(ann.device_id).await, Ok(stock));
 }
 
@@ -56,7 +60,8 @@ async fn a_claim_covers_active_devices_but_the_claimers_own() {
     let (ann, ben, group) = two(&harness).await;
     let tablet = second(1);
     harness.store.enrol_pending(ann.account_id, tablet, START).await.expect("stored");
-    let everybody = |id| NewClaim { accounts: vec![ben.account_id, ann.account_id], devices: vec![], ..new_claim(ann, group, id, ben) };
+    let everybody =
+        |id| NewClaim { accounts: vec![ben.account_id, ann.account_id], devices: vec![], ..new_claim(ann, group, id, ben) };
     let devices = async |id| match harness.store.claim(everybody(id)).await {
         Ok(ClaimOutcome::Claimed { packages, exhausted, .. }) => {
             let packages: Vec<_> = packages.iter().map(|package| package.device_id).collect();
@@ -87,7 +92,7 @@ async fn a_claim_is_redeemed_once() {
     let add = |epoch| CommitPlan { added: vec![(cleo, claimed.clone())], ..plan(group, ann, epoch) };
     let late = CommitPlan { now: START + DAY, ..add(1) };
     assert!(matches!(harness.store.accept_commit(late).await, Ok(CommitOutcome::BadAdd(_))), "claims last a day");
-    accepted(harness.store.accept_commit(add(1)).await.expect("stored"));
+    accepted(&harness.store.accept_commit(add(1)).await.expect("stored"));
     harness.remove(ben, group, 2, cleo).await;
     assert!(matches!(harness.store.accept_commit(add(3)).await, Ok(CommitOutcome::BadAdd(_))));
     let replayed = harness.store.claim(new_claim(ann, group, 1, cleo)).await;

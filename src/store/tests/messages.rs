@@ -7,9 +7,17 @@ async fn a_message_is_accepted_once_and_answered_the_same_for_ever() {
     let harness = Harness::new();
     let (ann, ben, group) = two(&harness).await;
     assert_eq!(harness.send(ann, group, 1, 1).await, AppendOutcome::Accepted { seq: 2, time: START });
-    assert_eq!(harness.send(ben, group, 1, 1).await, AppendOutcome::Accepted { seq: 3, time: START }, "ids are each sender's own");
+    assert_eq!(
+        harness.send(ben, group, 1, 1).await,
+        AppendOutcome::Accepted { seq: 3, time: START },
+        "ids are each sender's own"
+    );
     let later = Append { now: START + 5, epoch: 0, ..message(ann, group, 1, 1) };
-    assert_eq!(harness.store.append(later).await, Ok(AppendOutcome::Duplicate { seq: 2, time: START }), "before every other check");
+    assert_eq!(
+        harness.store.append(later).await,
+        Ok(AppendOutcome::Duplicate { seq: 2, time: START }),
+        "before every other check"
+    );
     assert_eq!(harness.seqs(group, ben, 1).await, Some(vec![2, 3]));
 }
 
@@ -42,12 +50,13 @@ async fn a_proposals_id_is_no_messages() {
     assert!(matches!(propose(START).await, Ok(ProposeOutcome::Accepted { seq: 2 })));
     assert!(matches!(propose(START + 1).await, Ok(ProposeOutcome::Duplicate { seq: 2 })));
     let state = harness.store.group_state(group).await.expect("read").expect("there");
-    assert_eq!(state.proposals, [proposal.clone()]);
-    let hash: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &proposal)).into();
+    assert_eq!(state.proposals, std::slice::from_ref(&proposal));
+    let hash: [u8; 32] =
+        sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &proposal)).into();
     let mut clash = message(ann, group, 1, 1);
     clash.message.client_id = ClientId::try_from(&hash[..16]).expect("16 bytes");
     assert_eq!(harness.store.append(clash).await, Ok(AppendOutcome::Conflict));
-    accepted(harness.store.accept_commit(plan(group, ann, 1)).await.expect("stored"));
+    accepted(&harness.store.accept_commit(plan(group, ann, 1)).await.expect("stored"));
     assert!(matches!(propose(START + 2).await, Ok(ProposeOutcome::Duplicate { seq: 2 })), "also when the epoch has passed");
     assert!(harness.store.group_state(group).await.expect("read").expect("there").proposals.is_empty());
 }
@@ -70,7 +79,7 @@ async fn the_epoch_window_is_three_and_ends_at_a_removal() {
     let (ann, ben, group) = two(&harness).await;
     assert_eq!(harness.send(ann, group, 2, 1).await, AppendOutcome::ServerBehind);
     for epoch in 1..5 {
-        accepted(harness.store.accept_commit(plan(group, ann, epoch)).await.expect("stored"));
+        accepted(&harness.store.accept_commit(plan(group, ann, epoch)).await.expect("stored"));
     }
     assert_eq!(harness.send(ben, group, 1, 1).await, AppendOutcome::Stale { current_epoch: 5 });
     assert!(matches!(harness.send(ben, group, 2, 2).await, AppendOutcome::Accepted { .. }));
@@ -115,7 +124,10 @@ async fn the_tail_serves_what_is_durable_and_pages_agree_with_it() {
     assert_eq!(tail.len(), 8);
     for (entry, item) in tail.iter().zip(&page.items) {
         let Item::Entry(read) = item else { panic!("nothing is skipped") };
-        assert_eq!((entry.seq, entry.entry_hash, entry.sender, entry.sender_ref), (read.seq, read.entry_hash, read.sender, read.sender_ref));
+        assert_eq!(
+            (entry.seq, entry.entry_hash, entry.sender, entry.sender_ref),
+            (read.seq, read.entry_hash, read.sender, read.sender_ref)
+        );
         assert_eq!(entry.body, read.body);
     }
     assert_eq!(harness.store.tail(log, 11).map(|entries| entries.len()), Some(0));

@@ -4,6 +4,7 @@ mod accounts;
 mod commits;
 mod durability;
 mod key_packages;
+mod ledger;
 mod messages;
 mod trimming;
 mod windows;
@@ -41,12 +42,30 @@ impl Harness {
 
     /// What a crash leaves: the files as they are, copied while the first store still runs.
     fn crashed(&self) -> Self {
+        self.crashed_with(Options { disk_reserve: 0, ..Options::default() })
+    }
+
+    fn crashed_with(&self, options: Options) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let data = DataDir::open(directory.path().join("data")).expect("free");
-        for name in ["sovereign.db", "sovereign.db-wal"] {
-            std::fs::copy(self.data.path().join(name), data.path().join(name)).expect("copied");
+        let (from, to) = (self.data.clone(), data.clone());
+        let copy = move || {
+            for name in ["sovereign.db", "sovereign.db-wal"] {
+                std::fs::copy(from.path().join(name), to.path().join(name)).expect("copied");
+            }
+        };
+        // By the writer, between two of its transactions, unless it has ended.
+        let (done, copied) = std::sync::mpsc::channel();
+        let by_writer = copy.clone();
+        let _answer = self.store.relieve(move |_| {
+            by_writer();
+            done.send(()).expect("awaited");
+            Ok(())
+        });
+        if copied.recv().is_err() {
+            copy();
         }
-        let store = Store::open(&data, Options { disk_reserve: 0, ..Options::default() }, Clock::default()).expect("opens");
+        let store = Store::open(&data, options, Clock::default()).expect("opens");
         Self { store, directory, data }
     }
 
@@ -83,12 +102,12 @@ impl Harness {
     async fn add(&self, adder: Leaf, group: GroupId, epoch: Epoch, whom: Leaf) -> Seq {
         let reference = self.claimed(adder, group, u8::try_from(epoch).expect("small") + 100, whom).await;
         let plan = CommitPlan { added: vec![(whom, reference)], ..plan(group, adder, epoch) };
-        accepted(self.store.accept_commit(plan).await.expect("stored"))
+        accepted(&self.store.accept_commit(plan).await.expect("stored"))
     }
 
     async fn remove(&self, remover: Leaf, group: GroupId, epoch: Epoch, whom: Leaf) -> Seq {
         let plan = CommitPlan { removed: vec![whom], ..plan(group, remover, epoch) };
-        accepted(self.store.accept_commit(plan).await.expect("stored"))
+        accepted(&self.store.accept_commit(plan).await.expect("stored"))
     }
 
     /// Acknowledges everything on the device's own log.
@@ -183,8 +202,8 @@ fn plan(group: GroupId, committer: Leaf, from_epoch: Epoch) -> CommitPlan {
     }
 }
 
-fn accepted(outcome: CommitOutcome) -> Seq {
-    match outcome {
+fn accepted(outcome: &CommitOutcome) -> Seq {
+    match *outcome {
         CommitOutcome::Accepted { seq, duplicate: false, .. } => seq,
         _ => panic!("not accepted"),
     }

@@ -33,7 +33,11 @@ async fn an_entry_goes_when_every_window_has_passed_it_and_the_log_goes_on() {
     assert_eq!(harness.send(ann, group, 1, 4).await, AppendOutcome::Accepted { seq: 5, time: START }, "not from 1 again");
     let position = harness.store.position(LogId::Group(group), ben.device_id).await.expect("read").expect("flows");
     assert_eq!((position.first_available, position.head, position.cursor), (5, 5, 4));
-    assert_eq!(harness.send(ann, group, 1, 2).await, AppendOutcome::Duplicate { seq: 3, time: START }, "remembered longer than it lives");
+    assert_eq!(
+        harness.send(ann, group, 1, 2).await,
+        AppendOutcome::Duplicate { seq: 3, time: START },
+        "remembered longer than it lives"
+    );
 }
 
 #[tokio::test]
@@ -54,13 +58,14 @@ async fn what_retention_takes_is_named_exactly() {
     let (ann, ben, group) = two(&harness).await;
     harness.send(ann, group, 1, 1).await;
     harness.send(ann, group, 1, 2).await;
-    accepted(harness.store.accept_commit(plan(group, ann, 1)).await.expect("stored"));
+    accepted(&harness.store.accept_commit(plan(group, ann, 1)).await.expect("stored"));
     harness.send(ann, group, 2, 3).await;
     let late = Append { now: START + 31 * DAY, ..message(ann, group, 2, 4) };
     harness.store.append(late).await.expect("stored");
     let whole = harness.page(LogId::Group(group), ben, 1).await.expect("flows");
     let Item::Entry(commit) = &whole.items[2] else { panic!("the commit") };
-    let hashes: Vec<_> = whole.items.iter().map(|item| if let Item::Entry(entry) = item { entry.entry_hash } else { [0; 32] }).collect();
+    let hashes: Vec<_> =
+        whole.items.iter().map(|item| if let Item::Entry(entry) = item { entry.entry_hash } else { [0; 32] }).collect();
 
     assert_eq!(trim(&harness, START + 31 * DAY).await, 4, "three messages and the Welcome that Ben acknowledged");
     let page = harness.page(LogId::Group(group), ben, 1).await.expect("flows");
@@ -101,7 +106,7 @@ async fn too_many_commits_go_from_the_oldest() {
     let harness = Harness::with(Options { commits_kept: 5, disk_reserve: 0, ..Options::default() });
     let (ann, ben, group) = two(&harness).await;
     for epoch in 1..10 {
-        accepted(harness.store.accept_commit(plan(group, ann, epoch)).await.expect("stored"));
+        accepted(&harness.store.accept_commit(plan(group, ann, epoch)).await.expect("stored"));
     }
     trim(&harness, START).await;
     let page = harness.page(LogId::Group(group), ben, 1).await.expect("flows");
@@ -131,7 +136,7 @@ async fn a_welcome_of_many_goes_with_its_last_reader() {
         harness.stock_up(whom, 0, 1).await;
         added.push((whom, harness.claimed(ann, group, claim, whom).await));
     }
-    accepted(harness.store.accept_commit(CommitPlan { added, ..plan(group, ann, 0) }).await.expect("stored"));
+    accepted(&harness.store.accept_commit(CommitPlan { added, ..plan(group, ann, 0) }).await.expect("stored"));
     harness.acknowledge_own_log(ben).await;
     trim(&harness, START).await;
     assert_eq!(welcomes(&harness, cleo).await.len(), 1);

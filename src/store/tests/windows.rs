@@ -116,7 +116,10 @@ async fn acknowledgements_are_monotone_cumulative_and_bounded_by_the_head() {
     harness.send(ann, group, 1, 5).await;
     assert_eq!(cursor().await, 5, "what comes later was not acknowledged");
     let foreign = LogId::Device(ann.device_id);
-    assert_eq!(harness.store.acknowledge_now(ben.device_id, vec![(foreign, 1), (LogId::Group(GroupId([9; 32])), 1)]).await, Ok(vec![]));
+    assert_eq!(
+        harness.store.acknowledge_now(ben.device_id, vec![(foreign, 1), (LogId::Group(GroupId([9; 32])), 1)]).await,
+        Ok(vec![])
+    );
 }
 
 #[tokio::test]
