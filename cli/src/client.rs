@@ -3,10 +3,13 @@
 use std::{fmt::Write as _, time::Duration};
 
 use sovereign_client::{
-    Client, DeviceInfo, DeviceState, Error, ErrorClass, Event as Happening, GroupInfo, GroupState, Message,
-    connection::{Cause, ConnectionState},
+    Cause, Client, ConnectionState, DeviceInfo, DeviceState, Error, ErrorClass, Event as Happening, GroupInfo, GroupState,
+    Message,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use crate::{
     event::{Event, Member},
@@ -16,6 +19,9 @@ use crate::{
 
 /// How long commands that work offline wait for the newest state.
 const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// Between two tries, so that a connection that just broke off is seen as such.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Bytes in lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -108,6 +114,21 @@ pub(crate) fn trouble(client: &Client) -> Option<String> {
     }
 }
 
+/// Does the work once the client is live, and again when the connection broke off before an answer: whatever became
+/// durable on the way is found by the next try. Ends with another error, or with the connection.
+pub(crate) async fn persistently<T, F>(client: &Client, mut work: impl FnMut() -> F) -> Result<T, Exit>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    loop {
+        client.wait_live().await.map_err(|error| exit(&error))?;
+        match work().await {
+            Err(error) if error.class() == ErrorClass::Network => sleep(RETRY_PAUSE).await,
+            result => return result.map_err(|error| exit(&error)),
+        }
+    }
+}
+
 /// Waits a little for the newest state; says so if there is none to be had.
 pub(crate) async fn catch_up(client: &Client, output: &mut impl Output) -> Result<(), Exit> {
     if !matches!(timeout(CATCH_UP, client.wait_live()).await, Ok(Ok(()))) {
@@ -117,10 +138,17 @@ pub(crate) async fn catch_up(client: &Client, output: &mut impl Output) -> Resul
     Ok(())
 }
 
-/// The group of an id, of the beginning of an id (4 digits at least), or of a name that only one group has.
+/// The group of an id, of the beginning of an id (4 digits at least), or of a name that only one group has. One that is
+/// not known yet may come with what the server still has for this device.
 pub(crate) async fn find_group(client: &Client, wanted: &str) -> Result<[u8; 32], Exit> {
     let own = client.account().username;
-    choose(&client.groups().await, wanted, &own)
+    let groups = client.groups().await.map_err(|error| exit(&error))?;
+    if let Ok(group) = choose(&groups, wanted, &own) {
+        return Ok(group);
+    }
+    client.wait_live().await.map_err(|error| exit(&error))?;
+    let groups = client.groups().await.map_err(|error| exit(&error))?;
+    choose(&groups, wanted, &own)
 }
 
 fn choose(groups: &[GroupInfo], wanted: &str, own: &str) -> Result<[u8; 32], Exit> {
@@ -153,10 +181,10 @@ pub(crate) fn title(group: &GroupInfo, own: &str) -> String {
 }
 
 /// The title of a group by its id; the beginning of the id where it is not known.
-pub(crate) async fn title_of(client: &Client, group: &[u8; 32]) -> String {
+pub(crate) async fn title_of(client: &Client, group: &[u8; 32]) -> Result<String, Exit> {
     let own = client.account().username;
-    let groups = client.groups().await;
-    groups.iter().find(|known| known.id == *group).map_or_else(|| hex(&group[..4]), |known| title(known, &own))
+    let groups = client.groups().await.map_err(|error| exit(&error))?;
+    Ok(groups.iter().find(|known| known.id == *group).map_or_else(|| hex(&group[..4]), |known| title(known, &own)))
 }
 
 /// A message as an event.
