@@ -1,1 +1,24 @@
+//! The end-to-end encrypted client of Sovereign: accounts, devices, groups and messages over MLS (RFC 9420), with
+//! everything durable in one encrypted vault. [`Client`] is the door; the rest is what it takes and gives.
 
+mod client;
+pub mod clock;
+pub mod connection;
+pub mod device_key;
+mod engine;
+mod entropy;
+mod error;
+mod identity;
+pub mod join_link;
+mod mls;
+mod model;
+pub mod vault;
+
+pub use self::{
+    client::Client,
+    connection::{Cause, ConnectionState},
+    error::{Error, ErrorClass},
+    model::{
+        AccountInfo, Alarm, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, Member, Message, Options, Policy, Sent,
+    },
+};

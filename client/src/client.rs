@@ -1,0 +1,359 @@
+//! The client as its callers see it: a cheap handle to the engine of one open vault.
+
+use std::{path::Path, sync::Arc};
+
+use sovereign_proto::{log::direct_key, mls, v1};
+use tokio::sync::{broadcast, mpsc, watch};
+use zeroize::Zeroizing;
+
+use crate::{
+    connection::{self, Cause, Connection, ConnectionEvent, ConnectionState, Credentials, Endpoint, First},
+    device_key::DeviceKey,
+    engine::{self, AccountRecord, Core, Engine, IntentKind, Remote, Said, Stage, TEXT_MAX},
+    entropy,
+    error::Error,
+    identity::{Pin, genesis},
+    join_link::JoinLink,
+    mls::{DeviceRef, Mls},
+    model::{AccountInfo, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Sent},
+    vault::{Space, Vault},
+};
+
+/// A running client. Clones share it; when the last one is dropped, it stops between two steps.
+#[derive(Clone)]
+pub struct Client {
+    engine: Arc<Engine>,
+    account: Arc<AccountInfo>,
+    _guard: Arc<Guard>,
+}
+
+/// Names of groups are at most this long, in bytes.
+const NAME_MAX: usize = 128;
+
+impl Client {
+    /// Makes an account with this device as its first, from an invite link, in `home`.
+    pub async fn join(home: &Path, link: &str, username: &str, password: Option<Zeroizing<String>>, options: Options) -> Result<Self, Error> {
+        let link: JoinLink = link.parse()?;
+        let (key, identity) = (Arc::new(DeviceKey::generate()), DeviceKey::generate());
+        let (account_id, device_id) = (entropy::random(), entropy::random());
+        let mut vault = Vault::create(home, options.passphrase.as_ref())?;
+        let now = options.clock.now_ms();
+        let manifest = genesis(&identity, account_id, device_id, &key, now);
+        let mut pin = Pin::new(account_id, String::new(), identity.public());
+        pin.extend(&manifest).map_err(|_| Error::Mls("the own manifest does not verify".to_owned()))?;
+        let credentials = Credentials { account_id, device_id, signing_key: Arc::clone(&key), incarnation: vault.incarnation() };
+        let first = First::SignUp {
+            username: username.to_owned(),
+            invite_code: link.code,
+            identity_key: identity.public(),
+            manifest,
+            password,
+            credentials,
+        };
+        let enrolled = enrol(&link.endpoint, first).await;
+        let session = undo_on_error(home, enrolled)?;
+        pin.username.clone_from(&session.username);
+        let record = account_record(&session, &key, Some(&identity), link.endpoint);
+        keep_account(&mut vault, &record, Some(&pin))?;
+        Self::start(vault, record, options)
+    }
+
+    /// Enrols this device into an existing account. It is pending until one of the account's devices approves it.
+    pub async fn login(home: &Path, link: &str, username: &str, password: Zeroizing<String>, options: Options) -> Result<Self, Error> {
+        let link: JoinLink = link.parse()?;
+        let key = Arc::new(DeviceKey::generate());
+        let device_id = entropy::random();
+        let mut vault = Vault::create(home, options.passphrase.as_ref())?;
+        let first = First::Enrol { username: username.to_owned(), password, device_id, signing_key: Arc::clone(&key) };
+        let enrolled = enrol(&link.endpoint, first).await;
+        let session = undo_on_error(home, enrolled)?;
+        let record = account_record(&session, &key, None, link.endpoint);
+        keep_account(&mut vault, &record, None)?;
+        Self::start(vault, record, options)
+    }
+
+    /// Opens the account in `home`. [`Error::VaultOwned`] if another process has it, [`Error::NoAccount`] if there is none.
+    #[expect(clippy::unused_async, reason = "must run inside a runtime, as join and login do")]
+    pub async fn open(home: &Path, options: Options) -> Result<Self, Error> {
+        let mut vault = Vault::open(home, options.passphrase.as_ref())?;
+        let record: Option<AccountRecord> = vault.transaction(|tx| tx.get(Space::Account, b""))?;
+        Self::start(vault, record.ok_or(Error::NoAccount)?, options)
+    }
+
+    /// Who this client is.
+    #[must_use]
+    pub fn account(&self) -> AccountInfo {
+        AccountInfo::clone(&self.account)
+    }
+
+    /// Waits until everything that waited at the server has come. Fails when the connection has stopped for good.
+    pub async fn wait_live(&self) -> Result<(), Error> {
+        self.engine.until_live().await
+    }
+
+    /// The connection's state and why it is so.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<(ConnectionState, Cause)> {
+        self.engine.state()
+    }
+
+    /// What happens from now on. A slow subscriber misses events, never messages: those are in [`Client::unlistened`].
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.engine.events()
+    }
+
+    /// Sends to the one group of exactly these people and oneself, which is made where there is none. Resolves when the
+    /// server has the message durably. Dropped before that, the message stays in the outbox.
+    pub async fn send_to(&self, names: &[String], text: &str) -> Result<Sent, Error> {
+        check_text(text)?;
+        let engine = &self.engine;
+        let mut accounts = engine.resolve(names).await?;
+        let me = self.account.account_id;
+        accounts.retain(|account| *account != me);
+        let key = direct_key(&[accounts.as_slice(), &[me]].concat());
+        let guard = engine.creating.lock().await;
+        let known = engine.run(|work| {
+            let id: Option<[u8; 32]> = work.tx().get(Space::Direct, &key)?;
+            Ok(match id.map(|id| work.group(&id)).transpose()?.flatten() {
+                Some(record) if record.stage != Stage::Left => Some(record.id),
+                _ => None,
+            })
+        })?;
+        let group = match known {
+            Some(group) => group,
+            None => self.make_group(None, Some(key), mls::Policy::Equal, accounts).await?.0,
+        };
+        drop(guard);
+        self.send(group, text).await
+    }
+
+    /// Sends to a group. Resolves when the server has the message durably. Dropped before that, the message stays in
+    /// the outbox.
+    pub async fn send(&self, group: [u8; 32], text: &str) -> Result<Sent, Error> {
+        check_text(text)?;
+        self.say(group, Said::Text(text.to_owned())).await
+    }
+
+    /// Every group this device knows, the ones it left included.
+    pub async fn groups(&self) -> Result<Vec<GroupInfo>, Error> {
+        self.engine.run(|work| work.group_infos())
+    }
+
+    /// Makes a group with a name. Resolves when everybody has been added.
+    pub async fn create_group(&self, name: &str, with: &[String], policy: Policy) -> Result<[u8; 32], Error> {
+        check_name(name)?;
+        let mut accounts = self.engine.resolve(with).await?;
+        accounts.retain(|account| *account != self.account.account_id);
+        let policy = match policy {
+            Policy::Equal => mls::Policy::Equal,
+            Policy::Administered => mls::Policy::Administered,
+        };
+        let (group, done) = self.make_group(Some(name.to_owned()), None, policy, accounts).await?;
+        done.await?;
+        Ok(group)
+    }
+
+    /// Adds people. Resolves when the commit was accepted.
+    pub async fn add(&self, group: [u8; 32], names: &[String]) -> Result<(), Error> {
+        let accounts = self.engine.resolve(names).await?;
+        self.change(group, IntentKind::AddMembers(accounts)).await
+    }
+
+    /// Removes people with all their devices. Resolves when the commit was accepted.
+    pub async fn remove(&self, group: [u8; 32], names: &[String]) -> Result<(), Error> {
+        let accounts = self.engine.resolve(names).await?;
+        self.change(group, IntentKind::Remove(accounts)).await
+    }
+
+    /// Renews this device's own key in the group. Resolves when the commit was accepted.
+    pub async fn update(&self, group: [u8; 32]) -> Result<(), Error> {
+        self.change(group, IntentKind::Update).await
+    }
+
+    /// Says who administers the group. Resolves when the commit was accepted.
+    pub async fn set_roles(&self, group: [u8; 32], policy: Policy, administrators: &[String]) -> Result<(), Error> {
+        let administrators = self.engine.resolve(administrators).await?;
+        self.change(group, IntentKind::SetRoles { administered: policy == Policy::Administered, administrators }).await
+    }
+
+    /// Leaves a group. Resolves when the server lets this account send no more; the removal follows by another member.
+    pub async fn leave(&self, group: [u8; 32]) -> Result<(), Error> {
+        self.change(group, IntentKind::Leave).await
+    }
+
+    /// Names the group. Resolves when the server has the message that tells the others.
+    pub async fn rename(&self, group: [u8; 32], name: &str) -> Result<(), Error> {
+        check_name(name)?;
+        let revision = self.engine.run(|work| Ok(work.known_group(&group)?.revision + 1))?;
+        self.say(group, Said::Profile { name: name.to_owned(), revision }).await.map(drop)
+    }
+
+    /// The last `limit` messages of a group, ascending.
+    pub async fn history(&self, group: [u8; 32], limit: usize) -> Result<Vec<Message>, Error> {
+        self.engine.run(|work| work.history(&group, limit))
+    }
+
+    /// At most `limit` messages that no listener has marked yet, in the order they came. Own messages of this device
+    /// are not among them.
+    pub async fn unlistened(&self, limit: usize) -> Result<Vec<Message>, Error> {
+        self.engine.run(|work| work.unlistened(limit))
+    }
+
+    /// The messages up to this local number have been shown, and will not come again.
+    pub async fn mark_listened(&self, local_no: u64) -> Result<(), Error> {
+        self.engine.run(|work| work.mark_listened(local_no))
+    }
+
+    /// The own account's devices.
+    pub async fn devices(&self) -> Result<Vec<DeviceInfo>, Error> {
+        self.engine.devices().await
+    }
+
+    /// Lets a pending device take part. `id`: its id in hex, or the start of it. The answer is the whole id.
+    pub async fn approve_device(&self, id: &str) -> Result<[u8; 16], Error> {
+        self.engine.approve(id).await
+    }
+
+    /// Shuts a device out for good. `id` as above.
+    pub async fn revoke_device(&self, id: &str) -> Result<[u8; 16], Error> {
+        self.engine.revoke(id).await
+    }
+
+    /// The group's epoch and its MLS epoch authenticator: equal on all members whose states are equal.
+    pub async fn epoch_authenticator(&self, group: [u8; 32]) -> Result<(u64, Vec<u8>), Error> {
+        self.engine.run(|work| work.look(&group, |group| (group.epoch(), group.authenticator())))
+    }
+
+    /// Stops, and releases the vault.
+    pub async fn close(self) {
+        self.engine.close().await;
+    }
+
+    /// Starts on a connection that stands already: the real one, or one of a test.
+    pub(crate) fn start_on(core: Core, record: &AccountRecord, key: Arc<DeviceKey>, remote: Arc<dyn Remote>, events: mpsc::Receiver<ConnectionEvent>, options: Options) -> Self {
+        let engine = Engine::new(core, remote, key, options.clock);
+        engine.spawn(engine::receive(Arc::clone(&engine), events));
+        let account = AccountInfo { username: record.username.clone(), account_id: record.account_id, device_id: record.device_id };
+        Self { _guard: Arc::new(Guard(Arc::clone(&engine))), engine, account: Arc::new(account) }
+    }
+
+    fn start(vault: Vault, record: AccountRecord, options: Options) -> Result<Self, Error> {
+        let key = Arc::new(DeviceKey::from_secret(&Zeroizing::new(record.device_secret)));
+        let credentials = Credentials {
+            account_id: record.account_id,
+            device_id: record.device_id,
+            signing_key: Arc::clone(&key),
+            incarnation: vault.incarnation(),
+        };
+        let core = open_core(vault, &record, &key, &options);
+        // The server's cursors may only lag behind; what it sends again is recognised.
+        let (connection, events) = Connection::start(record.endpoint.clone(), credentials, Box::new(Vec::new));
+        Ok(Self::start_on(core, &record, key, Arc::new(connection), events, options))
+    }
+
+    async fn say(&self, group: [u8; 32], said: Said) -> Result<Sent, Error> {
+        let waiter = self.engine.run(|work| {
+            let record = work.known_group(&group)?;
+            let client_id = work.enqueue(&record, said)?;
+            Ok(self.engine.message_waiter(client_id))
+        })?;
+        waiter.await
+    }
+
+    async fn change(&self, group: [u8; 32], kind: IntentKind) -> Result<(), Error> {
+        let waiter = self.engine.run(|work| {
+            let record = work.known_group(&group)?;
+            if record.stage == Stage::Left {
+                return Err(Error::GroupClosed("this device is not a member any more".to_owned()));
+            }
+            let intent = work.intend(&group, kind, false, false)?;
+            Ok(self.engine.intent_waiter(intent))
+        })?;
+        waiter.await
+    }
+
+    async fn make_group(
+        &self,
+        name: Option<String>,
+        direct_key: Option<[u8; 32]>,
+        policy: mls::Policy,
+        others: Vec<[u8; 16]>,
+    ) -> Result<([u8; 32], impl Future<Output = Result<(), Error>> + use<>), Error> {
+        self.engine.until_live().await?;
+        let reserved = self.engine.call(v1::ReserveGroupRequest {}).await?;
+        let malformed = |_| Error::Network("the server reserved no group of 32 bytes".to_owned());
+        let id: [u8; 32] = reserved.group_id.as_ref().try_into().map_err(malformed)?;
+        let waiter = self.engine.run(|work| {
+            let intent = work.begin_group(id, name, direct_key, policy, others)?;
+            Ok(self.engine.intent_waiter(intent))
+        })?;
+        Ok((id, waiter))
+    }
+}
+
+/// Stops the tasks when the last handle is gone.
+struct Guard(Arc<Engine>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The state of an open vault.
+pub(crate) fn open_core(vault: Vault, record: &AccountRecord, key: &Arc<DeviceKey>, options: &Options) -> Core {
+    let me = DeviceRef { account: record.account_id, device: record.device_id };
+    Core::new(vault, Mls::new(Arc::clone(key), me), options.clock.clone())
+}
+
+/// Writes the account, and the pin of itself where it is known.
+pub(crate) fn keep_account(vault: &mut Vault, record: &AccountRecord, pin: Option<&Pin>) -> Result<(), Error> {
+    vault.transaction(|tx| {
+        tx.put(Space::Account, b"", record)?;
+        if let Some(pin) = pin {
+            tx.put(Space::Name, pin.username.as_bytes(), &pin.account_id)?;
+            tx.put(Space::Peer, &pin.account_id, pin)?;
+        }
+        Ok(())
+    })
+}
+
+async fn enrol(endpoint: &Endpoint, first: First) -> Result<v1::Session, Error> {
+    Ok(connection::enrol(endpoint, first).await?)
+}
+
+fn account_record(session: &v1::Session, key: &DeviceKey, identity: Option<&DeviceKey>, endpoint: Endpoint) -> AccountRecord {
+    AccountRecord {
+        username: session.username.clone(),
+        account_id: session.account_id.as_ref().try_into().unwrap_or_default(),
+        device_id: session.device_id.as_ref().try_into().unwrap_or_default(),
+        device_secret: *key.secret(),
+        identity_secret: identity.map(|identity| *identity.secret()),
+        endpoint,
+    }
+}
+
+/// A vault without an account is of no use, and would stand in the way of the next try.
+fn undo_on_error<T>(home: &Path, result: Result<T, Error>) -> Result<T, Error> {
+    if result.is_err() {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(home.join(format!("{}{suffix}", crate::vault::DATABASE_FILE)));
+        }
+        let _ = std::fs::remove_file(home.join(crate::vault::KEY_FILE));
+    }
+    result
+}
+
+fn check_text(text: &str) -> Result<(), Error> {
+    match text.len() {
+        0 => Err(Error::Usage("there is nothing to send".to_owned())),
+        length if length > TEXT_MAX => Err(Error::Usage(format!("the text has {length} bytes, at most {TEXT_MAX} fit a message"))),
+        _ => Ok(()),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let fits = !name.trim().is_empty() && name.len() <= NAME_MAX && !name.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(Error::Usage(format!("a group's name has 1 to {NAME_MAX} bytes and no control characters"))) }
+}

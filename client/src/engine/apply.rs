@@ -1,0 +1,258 @@
+//! Entries of a group's log, in order, each once: checked against the running hash, decrypted, recorded.
+
+use sovereign_proto::{
+    log::{Kind, entry_hash, running_hash},
+    v1::{self, entry::Body, own::What},
+};
+
+use super::{
+    content::{self, View},
+    core::Work,
+    records::{GroupRecord, HistoryRecord, InboxRecord, LogRecord, ProposalRecord, Said, Stage},
+};
+use crate::{
+    error::Error,
+    mls::{DeviceRef, Mls},
+    model::{Alarm, Event, Message},
+    vault::{Blob, Space},
+};
+
+/// What stands in the way of the next entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing: all were applied, or belong to no state of this device.
+    Nothing,
+    /// Entries behind this seq are missing.
+    Entries { after: u64 },
+    /// A message is of an account that is not pinned yet.
+    Identity([u8; 16]),
+    /// A commit cannot be processed.
+    Broken { epoch: u64 },
+}
+
+/// Running hashes kept behind the cursor, to compare with what others saw.
+const CHAIN_LENGTH: u64 = 512;
+/// Proposals kept in one epoch.
+const PROPOSALS_MAX: usize = 256;
+
+impl Work<'_> {
+    /// Applies what fits of `entries`, which are of one group and ascending. `strangers` are accounts that could not be
+    /// learned: their messages are taken under their id.
+    pub(crate) fn apply(&mut self, id: &[u8; 32], entries: &[v1::Entry], strangers: &[[u8; 16]]) -> Result<Need, Error> {
+        let mut need = Need::Nothing;
+        for entry in entries {
+            let Some(record) = self.group(id)?.filter(|record| record.stage == Stage::Active) else { break };
+            let Some(log) = self.log(id)?.filter(|log| !log.alarmed) else { break };
+            if entry.seq <= log.cursor && skipped_to(entry).is_none_or(|to| to <= log.cursor) {
+                self.compare_again(id, entry)?;
+                continue;
+            }
+            if entry.seq > log.cursor + 1 {
+                need = Need::Entries { after: log.cursor };
+                break;
+            }
+            need = self.entry(record, log, entry, strangers)?;
+            if need != Need::Nothing {
+                break;
+            }
+        }
+        if let Some(log) = self.log(id)?.filter(|log| !log.alarmed && log.cursor > 0) {
+            self.effects.acknowledge.insert(id.to_vec(), log.cursor);
+        }
+        Ok(need)
+    }
+
+    /// The hash of an entry, and the log behind it. `None`: it is a `Skipped`, which states the hash itself.
+    pub(crate) fn advance(&mut self, id: &[u8], mut log: LogRecord, entry: &v1::Entry) -> Result<LogRecord, Error> {
+        if let Some(Body::Skipped(skipped)) = &entry.body {
+            log.cursor = skipped.to.max(entry.seq);
+            log.running = skipped.running_hash.as_ref().try_into().ok();
+        } else {
+            log.cursor = entry.seq;
+            log.running = match (log.running, hash_of(entry)) {
+                (Some(running), Some(hash)) => Some(running_hash(&running, entry.seq, &hash)),
+                _ => None,
+            };
+        }
+        if let Some(running) = &log.running {
+            self.tx.set(Space::Chain, id, log.cursor, running)?;
+            self.tx.trim(Space::Chain, id, log.cursor.saturating_sub(CHAIN_LENGTH))?;
+        }
+        self.tx.put(Space::Log, id, &log)?;
+        Ok(log)
+    }
+
+    /// Stops acknowledging a log that the server does not continue as it must.
+    pub(crate) fn alarm_log(&mut self, group: Option<[u8; 32]>, id: &[u8]) -> Result<(), Error> {
+        let mut log = self.log(id)?.unwrap_or_default();
+        if !log.alarmed {
+            log.alarmed = true;
+            self.tx.put(Space::Log, id, &log)?;
+            self.alarm(group, Alarm::LogMismatch);
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, record: GroupRecord, log: LogRecord, entry: &v1::Entry, strangers: &[[u8; 16]]) -> Result<Need, Error> {
+        let id = record.id;
+        match &entry.body {
+            Some(Body::Message(message)) => {
+                let tx = self.tx;
+                let known = |account: &[u8; 16]| strangers.contains(account) || matches!(tx.get_bytes(Space::Peer, account), Ok(Some(_)));
+                let opened = self.change(&id, |provider, group| {
+                    let (sender, content) = Mls::open(provider, group, message).map_err(|_| None)?;
+                    // Its key is spent only when the message can be recorded.
+                    if known(&sender.account) { Ok((sender, content::decode(&content))) } else { Err(Some(sender.account)) }
+                })?;
+                match opened {
+                    Ok((sender, Some((said, view)))) => {
+                        self.advance(&id, log, entry)?;
+                        self.heard(&record, sender, said, &view, entry)?;
+                        return Ok(Need::Nothing);
+                    }
+                    Err(Some(account)) => return Ok(Need::Identity(account)),
+                    Ok((_, None)) | Err(None) => self.alarm(Some(id), Alarm::Unreadable { seq: entry.seq }),
+                }
+            }
+            Some(Body::Commit(commit)) => return self.foreign_commit(record, log, entry, commit),
+            Some(Body::Proposal(proposal)) => {
+                if let Ok(epoch) = Mls::handshake_epoch(proposal)
+                    && self.tx.items::<ProposalRecord>(Space::Proposal, &id, 0, PROPOSALS_MAX)?.len() < PROPOSALS_MAX
+                {
+                    self.tx.push(Space::Proposal, &id, &ProposalRecord { epoch, proposal: Blob(proposal.to_vec()) })?;
+                }
+            }
+            Some(Body::Own(own)) => return self.own_entry(&record, log, entry, own),
+            Some(Body::Skipped(_) | Body::Welcome(_) | Body::Removed(_)) | None => {}
+        }
+        self.advance(&id, log, entry)?;
+        Ok(Need::Nothing)
+    }
+
+    fn own_entry(&mut self, record: &GroupRecord, log: LogRecord, entry: &v1::Entry, own: &v1::Own) -> Result<Need, Error> {
+        let id = record.id;
+        match &own.what {
+            Some(What::ClientId(client_id)) => {
+                let client_id: [u8; 16] = client_id.as_ref().try_into().unwrap_or_default();
+                if let Some((_, item)) = self.outgoing(&id, &client_id)? {
+                    let sent = item.ciphertext.map(|blob| entry_hash(Kind::Message, &blob.0));
+                    if sent.is_some_and(|sent| sent != own.entry_hash.as_ref()) {
+                        self.alarm_log(Some(id), &id)?;
+                        return Ok(Need::Nothing);
+                    }
+                    self.accepted(&id, &client_id, entry.seq, entry.time_ms)?;
+                }
+            }
+            Some(What::HandshakeHash(hash)) => {
+                if let Ok(hash) = hash.as_ref().try_into() {
+                    self.accept_bundle(&id, &hash, entry.seq)?;
+                }
+            }
+            None => {}
+        }
+        self.advance(&id, log, entry)?;
+        Ok(Need::Nothing)
+    }
+
+    /// A message of somebody else, or of another device of this account.
+    fn heard(&mut self, record: &GroupRecord, from: DeviceRef, said: Said, view: &View, entry: &v1::Entry) -> Result<(), Error> {
+        let id = record.id;
+        self.check_view(&id, from, view, entry.seq)?;
+        match said {
+            Said::Text(text) => {
+                let local_no = self.next_local_no()?;
+                let history = HistoryRecord { from, text: text.clone(), time_ms: entry.time_ms, local_no };
+                self.tx.set(Space::History, &id, entry.seq, &history)?;
+                self.tx.set(Space::Inbox, b"", local_no, &InboxRecord { group: id, seq: entry.seq })?;
+                let message = Message {
+                    group: id,
+                    seq: entry.seq,
+                    from: self.name_of(&from.account)?,
+                    from_device: from.device,
+                    text,
+                    time_ms: entry.time_ms,
+                    local_no,
+                };
+                self.effects.events.push(Event::Message(message));
+                Ok(())
+            }
+            Said::Profile { name, revision } => self.rename(&id, &name, revision),
+            Said::ProfileRequest => self.answer_profile_request(record, from),
+        }
+    }
+
+    /// The member with the lowest leaf, the asker left out, tells the group's name again.
+    fn answer_profile_request(&mut self, record: &GroupRecord, asker: DeviceRef) -> Result<(), Error> {
+        let Some(name) = record.name.clone() else { return Ok(()) };
+        let me = self.me();
+        let lowest = self.look(&record.id, |group| group.leaves().into_iter().find(|leaf| leaf.of != asker).map(|leaf| leaf.of))?;
+        if lowest == Some(me) && self.may_send(record).is_ok() {
+            self.enqueue(record, Said::Profile { name, revision: record.revision })?;
+        }
+        Ok(())
+    }
+
+    /// Compares what the sender says it saw with what this device saw.
+    fn check_view(&mut self, id: &[u8; 32], from: DeviceRef, view: &View, seq: u64) -> Result<(), Error> {
+        let by = self.name_of(&from.account)?;
+        let key = [id.as_slice(), &from.device].concat();
+        let last: Option<u64> = self.tx.get(Space::Counter, &key)?;
+        if last.is_some_and(|last| view.counter != last + 1) {
+            self.alarm(Some(*id), Alarm::SenderCounter { by: by.clone() });
+        }
+        self.tx.put(Space::Counter, &key, &view.counter.max(last.unwrap_or(0)))?;
+        if let Some(seen) = view.seen_hash {
+            let ours: Option<[u8; 32]> = self.tx.item(Space::Chain, id, view.seen_seq)?;
+            if view.seen_seq >= seq || ours.is_some_and(|ours| ours != seen) {
+                self.alarm(Some(*id), Alarm::SplitView { by: by.clone() });
+            }
+        }
+        if let (Some(pin), Some(hash)) = (self.pin(&from.account)?, view.manifest_hash) {
+            if view.manifest_version > pin.version {
+                self.effects.refresh.insert(from.account);
+            } else if view.manifest_version == pin.version && hash != pin.hash {
+                self.alarm(Some(*id), Alarm::Manifest { account: by });
+            }
+        }
+        Ok(())
+    }
+
+    /// An entry that was applied before must be the same as before.
+    fn compare_again(&mut self, id: &[u8; 32], entry: &v1::Entry) -> Result<(), Error> {
+        let before: Option<[u8; 32]> = self.tx.item(Space::Chain, id, entry.seq.saturating_sub(1))?;
+        let at: Option<[u8; 32]> = self.tx.item(Space::Chain, id, entry.seq)?;
+        if let (Some(before), Some(at), Some(hash)) = (before, at, hash_of(entry))
+            && running_hash(&before, entry.seq, &hash) != at
+        {
+            self.alarm_log(Some(*id), id)?;
+        }
+        Ok(())
+    }
+
+    fn next_local_no(&mut self) -> Result<u64, Error> {
+        let next = self.tx.get::<u64>(Space::Meta, b"inbox")?.unwrap_or(0) + 1;
+        self.tx.put(Space::Meta, b"inbox", &next)?;
+        Ok(next)
+    }
+}
+
+fn skipped_to(entry: &v1::Entry) -> Option<u64> {
+    match &entry.body {
+        Some(Body::Skipped(skipped)) => Some(skipped.to),
+        _ => None,
+    }
+}
+
+/// The entry's hash, if the entry lets it be known.
+pub(crate) fn hash_of(entry: &v1::Entry) -> Option<[u8; 32]> {
+    use prost::Message as _;
+    Some(match entry.body.as_ref()? {
+        Body::Message(body) => entry_hash(Kind::Message, body),
+        Body::Commit(body) => entry_hash(Kind::Commit, body),
+        Body::Proposal(body) => entry_hash(Kind::Proposal, body),
+        Body::Own(own) => own.entry_hash.as_ref().try_into().ok()?,
+        Body::Welcome(body) => entry_hash(Kind::Welcome, &body.encode_to_vec()),
+        Body::Removed(body) => entry_hash(Kind::Removed, &body.encode_to_vec()),
+        Body::Skipped(_) => return None,
+    })
+}

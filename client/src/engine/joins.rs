@@ -1,0 +1,221 @@
+//! Coming into groups and out of them: creation, Welcomes and removals on the device's own log, external joins.
+
+use sovereign_proto::{
+    log::START,
+    mls::{Policy, Roles},
+    v1::{self, entry::Body},
+};
+
+use super::{
+    apply::Need,
+    core::Work,
+    records::{GroupRecord, IntentKind, LogRecord, OutboxRecord, ParkedWelcome, Stage},
+};
+use crate::{
+    error::Error,
+    mls::{CommitEffect, MlsError},
+    model::{Alarm, Event},
+    vault::{Blob, Space},
+};
+
+/// The device's own log among the logs.
+pub(crate) const DEVICE_LOG: &[u8] = b"";
+
+impl Work<'_> {
+    /// A new group, with those who are to be added first. The answer is the intent to wait for, if anybody is.
+    pub(crate) fn begin_group(
+        &mut self,
+        id: [u8; 32],
+        name: Option<String>,
+        direct_key: Option<[u8; 32]>,
+        policy: Policy,
+        others: Vec<[u8; 16]>,
+    ) -> Result<[u8; 16], Error> {
+        let me = self.me().account;
+        let administrators = if policy == Policy::Administered { vec![me] } else { Vec::new() };
+        let info = self.mls.create(self.tx, &id, &Roles { policy, administrators }, self.now)?;
+        let mut record = GroupRecord::new(id, Stage::Creating);
+        record.revision = u64::from(name.is_some());
+        record.name = name;
+        record.direct_key = direct_key;
+        record.group_info = Some(Blob(info));
+        record.verified = true;
+        self.put_group(&record)?;
+        if let Some(key) = direct_key {
+            self.tx.put(Space::Direct, &key, &id)?;
+        }
+        // The own account is among them for its other devices.
+        let accounts = others.into_iter().chain([me]).collect();
+        self.intend(&id, IntentKind::AddMembers(accounts), true, false)
+    }
+
+    /// The server has the group.
+    pub(crate) fn created(&mut self, id: &[u8; 32]) -> Result<(), Error> {
+        let mut record = self.known_group(id)?;
+        if record.stage == Stage::Creating {
+            record.stage = Stage::Active;
+            record.group_info = None;
+            self.put_group(&record)?;
+            self.tx.put(Space::Log, id, &LogRecord { cursor: 0, running: Some(START), alarmed: false })?;
+            self.effects.events.push(Event::Joined { group: *id });
+        }
+        self.effects.wake.insert(*id);
+        Ok(())
+    }
+
+    /// Somebody else made the group of these people first: what waits here goes there.
+    pub(crate) fn lost_creation(&mut self, id: &[u8; 32], winner: [u8; 32]) -> Result<(), Error> {
+        let record = self.known_group(id)?;
+        self.discard(id)?;
+        if let Some(key) = record.direct_key {
+            self.tx.put(Space::Direct, &key, &winner)?;
+        }
+        let mut there = self.group(&winner)?.unwrap_or_else(|| GroupRecord::new(winner, Stage::Awaited));
+        there.direct_key = record.direct_key;
+        self.put_group(&there)?;
+        for (position, item) in self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, usize::MAX)? {
+            self.tx.take_out(Space::Outbox, id, position)?;
+            self.tx.push(Space::Outbox, &winner, &OutboxRecord { counter: 0, ciphertext: None, ..item })?;
+        }
+        for (_, intent) in self.intents(id)? {
+            self.finish_intent(id, &intent.id, Ok(()))?;
+        }
+        self.tx.remove(Space::Group, id)?;
+        self.effects.wake.insert(winner);
+        Ok(())
+    }
+
+    /// Applies entries of the device's own log.
+    pub(crate) fn apply_device(&mut self, entries: &[v1::Entry]) -> Result<Need, Error> {
+        let mut need = Need::Nothing;
+        for entry in entries {
+            let log = self.log(DEVICE_LOG)?.unwrap_or(LogRecord { cursor: 0, running: Some(START), alarmed: false });
+            if entry.seq <= log.cursor || log.alarmed {
+                continue;
+            }
+            if entry.seq > log.cursor + 1 {
+                need = Need::Entries { after: log.cursor };
+                break;
+            }
+            match &entry.body {
+                Some(Body::Welcome(welcome)) => self.welcomed(welcome)?,
+                Some(Body::Removed(removed)) => self.window_closed(removed)?,
+                _ => {}
+            }
+            self.advance(DEVICE_LOG, log, entry)?;
+        }
+        if let Some(log) = self.log(DEVICE_LOG)?.filter(|log| !log.alarmed && log.cursor > 0) {
+            self.effects.acknowledge.insert(Vec::new(), log.cursor);
+        }
+        Ok(need)
+    }
+
+    /// A commit removed this device: its window is drained.
+    pub(super) fn left(&mut self, record: GroupRecord, effect: &CommitEffect) -> Result<(), Error> {
+        let id = record.id;
+        tracing::debug!(epoch = effect.epoch, "removed from a group");
+        self.close_group(record)?;
+        if let Some(parked) = self.tx.get::<ParkedWelcome>(Space::Parked, &id)? {
+            self.tx.remove(Space::Parked, &id)?;
+            self.join(id, &parked)?;
+        }
+        Ok(())
+    }
+
+    /// This device is no member any more. Its secrets of the group go; what was said stays.
+    pub(crate) fn close_group(&mut self, mut record: GroupRecord) -> Result<(), Error> {
+        let id = record.id;
+        if record.stage != Stage::Left {
+            record.stage = Stage::Left;
+            record.leaving = false;
+            record.blocked = None;
+            self.put_group(&record)?;
+            self.discard(&id)?;
+            self.effects.events.push(Event::Left { group: id });
+        }
+        self.effects.wake.insert(id);
+        Ok(())
+    }
+
+    /// The server lists a group of this account.
+    pub(crate) fn listed(&mut self, summary: &v1::GroupSummary) -> Result<(), Error> {
+        let Ok(id) = summary.group_id.as_ref().try_into() else { return Ok(()) };
+        let known = self.group(&id)?;
+        let mut record = match known {
+            Some(record) => record,
+            None if summary.joined => return Ok(()),
+            None => GroupRecord::new(id, Stage::Outside),
+        };
+        if !summary.joined && !summary.leaving && matches!(record.stage, Stage::Awaited | Stage::Left) {
+            record.stage = Stage::Outside;
+        }
+        record.leaving = summary.leaving && record.stage == Stage::Active;
+        record.frozen = summary.frozen;
+        self.put_group(&record)?;
+        self.effects.wake.insert(id);
+        Ok(())
+    }
+
+    fn welcomed(&mut self, entry: &v1::WelcomeEntry) -> Result<(), Error> {
+        let (Ok(id), Ok(running)) = (<[u8; 32]>::try_from(entry.group_id.as_ref()), entry.running_hash.as_ref().try_into()) else {
+            return Ok(());
+        };
+        let parked = ParkedWelcome { welcome: Blob(entry.welcome.to_vec()), join_seq: entry.join_seq, running };
+        match self.group(&id)?.map(|record| record.stage) {
+            // Its earlier window is not drained: the old state is needed until then.
+            Some(Stage::Active) => Ok(self.tx.put(Space::Parked, &id, &parked)?),
+            _ => self.join(id, &parked),
+        }
+    }
+
+    fn join(&mut self, id: [u8; 32], welcome: &ParkedWelcome) -> Result<(), Error> {
+        let mut record = self.group(&id)?.unwrap_or_else(|| GroupRecord::new(id, Stage::Awaited));
+        self.groups.forget(&id);
+        self.tx.remove(Space::Bundle, &id)?;
+        self.tx.trim(Space::Proposal, &id, u64::MAX)?;
+        self.tx.trim(Space::Chain, &id, u64::MAX)?;
+        match self.mls.join(self.tx, &id, &welcome.welcome.0) {
+            Ok(group) => {
+                self.groups.put(id, group);
+                record.stage = Stage::Active;
+                let log = LogRecord { cursor: welcome.join_seq, running: Some(welcome.running), alarmed: false };
+                self.tx.put(Space::Log, &id, &log)?;
+                self.tx.set(Space::Chain, &id, welcome.join_seq, &welcome.running)?;
+                self.effects.events.push(Event::Joined { group: id });
+            }
+            Err(MlsError::Vault(error)) => return Err(error.into()),
+            Err(_) => {
+                record.stage = Stage::Outside;
+                self.alarm(Some(id), Alarm::UnknownWelcome);
+            }
+        }
+        record.verified = false;
+        record.blocked = None;
+        record.leaving = false;
+        record.frozen = false;
+        record.replayed = false;
+        self.put_group(&record)?;
+        self.effects.wake.insert(id);
+        Ok(())
+    }
+
+    fn window_closed(&mut self, entry: &v1::RemovedEntry) -> Result<(), Error> {
+        let Ok(id) = entry.group_id.as_ref().try_into() else { return Ok(()) };
+        let Some(record) = self.group(&id)? else { return Ok(()) };
+        let drained = self.log(&id)?.is_none_or(|log| log.cursor >= entry.leave_seq);
+        let waits = matches!(record.stage, Stage::Awaited | Stage::Outside);
+        // An active group learns of it from the removing commit at the end of its window; a later window may have
+        // begun behind it.
+        if waits && drained { self.close_group(record) } else { Ok(()) }
+    }
+
+    /// Removes the MLS state and what was staged on it.
+    fn discard(&mut self, id: &[u8; 32]) -> Result<(), Error> {
+        self.groups.forget(id);
+        self.mls.delete(self.tx, id)?;
+        self.tx.remove(Space::Bundle, id)?;
+        self.tx.trim(Space::Proposal, id, u64::MAX)?;
+        Ok(self.tx.trim(Space::Chain, id, u64::MAX)?)
+    }
+}
+

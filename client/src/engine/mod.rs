@@ -1,0 +1,225 @@
+//! The sync engine: the durable state ([`core`]), and the tasks that carry it to the server and back.
+//!
+//! Every change is one vault transaction ([`Work`]); what follows from it for the outside is told afterwards. One task
+//! takes what the connection brings ([`receiver`]); one task for each group with something to do sends, commits and
+//! joins ([`worker`]). Any of them may be dropped between two steps: the next start goes on from the vault.
+
+mod apply;
+mod catch_up;
+mod commits;
+mod content;
+mod core;
+mod devices;
+mod joins;
+mod outbox;
+mod people;
+mod reading;
+mod receiver;
+mod records;
+mod remote;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod waiters;
+mod worker;
+
+use std::{
+    collections::HashSet,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use sovereign_proto::{Call, v1};
+use tokio::{
+    sync::{broadcast, watch},
+    task::JoinSet,
+};
+
+pub(crate) use self::{
+    core::{Core, Effects, Work},
+    outbox::TEXT_MAX,
+    receiver::receive,
+    records::{AccountRecord, IntentKind, Said, Stage},
+    remote::Remote,
+};
+use self::{waiters::Waiters, worker::Workers};
+use crate::{
+    clock::Clock,
+    connection::{Cause, ConnectionState},
+    device_key::DeviceKey,
+    entropy,
+    error::Error,
+    model::Event,
+};
+
+/// Events that a slow subscriber may fall behind; what it misses is in the vault.
+const EVENTS_MAX: usize = 1024;
+
+/// The engine of one open vault.
+pub(crate) struct Engine {
+    core: Mutex<Core>,
+    remote: Arc<dyn Remote>,
+    pub(crate) key: Arc<DeviceKey>,
+    pub(crate) clock: Clock,
+    events: broadcast::Sender<Event>,
+    state: watch::Sender<(ConnectionState, Cause)>,
+    waiters: Waiters,
+    workers: Mutex<Workers>,
+    tasks: Mutex<JoinSet<()>>,
+    /// Accounts that the server would not show: their messages are taken under their id.
+    strangers: Mutex<HashSet<[u8; 16]>>,
+    /// Two sends to the same people do not make two groups.
+    pub(crate) creating: tokio::sync::Mutex<()>,
+    /// Manifests are verified one chain at a time.
+    learning: tokio::sync::Mutex<()>,
+    stock: tokio::sync::Mutex<()>,
+}
+
+impl Engine {
+    pub(crate) fn new(core: Core, remote: Arc<dyn Remote>, key: Arc<DeviceKey>, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            core: Mutex::new(core),
+            remote,
+            key,
+            clock,
+            events: broadcast::channel(EVENTS_MAX).0,
+            state: watch::channel((ConnectionState::Connecting { attempt: 1 }, Cause::Requested)).0,
+            waiters: Waiters::default(),
+            workers: Mutex::default(),
+            tasks: Mutex::default(),
+            strangers: Mutex::default(),
+            creating: tokio::sync::Mutex::default(),
+            learning: tokio::sync::Mutex::default(),
+            stock: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// One transaction; when it is durable, the outside hears what follows.
+    pub(crate) fn run<T>(self: &Arc<Self>, work: impl FnOnce(&mut Work<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        // Told under the lock, so that events come in the order of the transactions.
+        let mut core = lock(&self.core);
+        let (value, effects) = core.run(work)?;
+        self.tell(effects);
+        Ok(value)
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) async fn call<C: Call>(&self, request: C) -> Result<C::Response, Error> {
+        Ok(remote::call(&*self.remote, request).await?)
+    }
+
+    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    pub(crate) fn state(&self) -> watch::Receiver<(ConnectionState, Cause)> {
+        self.state.subscribe()
+    }
+
+    /// Waits until commits may be made. Fails when the connection has stopped for good.
+    pub(crate) async fn until_live(&self) -> Result<(), Error> {
+        let mut state = self.state.subscribe();
+        let reached = state.wait_for(|(state, _)| matches!(state, ConnectionState::Live | ConnectionState::Stopped)).await;
+        let (state, cause) = reached.map_err(|_| Error::Closed)?.clone();
+        if state == ConnectionState::Live { Ok(()) } else { Err(stopped(&cause)) }
+    }
+
+    /// Waits for the answer to a message of this client id, which must be in an outbox already.
+    pub(crate) fn message_waiter(&self, client_id: [u8; 16]) -> impl Future<Output = Result<crate::model::Sent, Error>> + use<> {
+        self.waiters.message(client_id)
+    }
+
+    /// Waits for the end of an intent.
+    pub(crate) fn intent_waiter(&self, intent: [u8; 16]) -> impl Future<Output = Result<(), Error>> + use<> {
+        self.waiters.intent(intent)
+    }
+
+    /// Runs a task that ends with the engine.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = lock(&self.tasks);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    /// Ends all tasks and the connection, and releases the vault.
+    pub(crate) async fn close(&self) {
+        self.abort();
+        self.remote.stop().await;
+        let mut tasks = std::mem::take(&mut *lock(&self.tasks));
+        while tasks.join_next().await.is_some() {}
+        lock(&self.core).close();
+        self.waiters.close();
+        self.state.send_replace((ConnectionState::Stopped, Cause::Requested));
+    }
+
+    /// Ends all tasks at their next step.
+    pub(crate) fn abort(&self) {
+        lock(&self.tasks).abort_all();
+    }
+
+    fn tell(self: &Arc<Self>, effects: Effects) {
+        if !effects.acknowledge.is_empty() {
+            let positions = effects.acknowledge.into_iter().map(|(id, seq)| v1::Position { group_id: id.into(), seq }).collect();
+            let body = v1::notice::Body::Acknowledge(v1::Acknowledge { positions });
+            self.remote.notify(v1::Notice { body: Some(body) });
+        }
+        for event in effects.events {
+            // Nobody needs to listen.
+            let _ = self.events.send(event);
+        }
+        effects.sent.into_iter().for_each(|(client_id, result)| self.waiters.sent(client_id, result));
+        effects.intents.into_iter().for_each(|(intent, result)| self.waiters.ended(intent, result));
+        effects.wake.into_iter().for_each(|group| self.wake(group));
+        for account in effects.refresh {
+            let engine = Arc::clone(self);
+            self.spawn(async move {
+                if let Err(error) = engine.learn(account).await {
+                    tracing::debug!(%error, "manifests not refreshed");
+                }
+            });
+        }
+        for confirmation in effects.confirm {
+            let engine = Arc::clone(self);
+            self.spawn(async move {
+                let _ = engine.confirm(confirmation).await;
+            });
+        }
+    }
+
+    /// Sends an epoch's tag, or that its commit cannot be processed.
+    async fn confirm(self: &Arc<Self>, request: v1::ConfirmEpochRequest) -> Result<bool, Error> {
+        let id: [u8; 32] = request.group_id.as_ref().try_into().map_err(|_| Error::Closed)?;
+        let frozen = self.call(request).await?.frozen;
+        if frozen {
+            self.run(|work| {
+                let mut record = work.known_group(&id)?;
+                record.frozen = true;
+                work.put_group(&record)
+            })?;
+        }
+        Ok(frozen)
+    }
+}
+
+/// Waits a random time up to `bound_ms` doubled `attempt` times, at most half a minute, and at least `floor_ms`.
+async fn pause(bound_ms: u64, attempt: u32, floor_ms: u64) {
+    const WAIT_MAX_MS: u64 = 30_000;
+    let bound = bound_ms.saturating_mul(1 << attempt.min(16)).min(WAIT_MAX_MS);
+    tokio::time::sleep(Duration::from_millis(floor_ms.saturating_add(entropy::below(bound + 1)))).await;
+}
+
+/// Why there is no connection any more.
+fn stopped(cause: &Cause) -> Error {
+    match cause {
+        Cause::ServerUntrusted(text) => Error::Untrusted(text.clone()),
+        Cause::Refused { code, message } => Error::Refused { code: *code, message: message.clone(), retry_after_ms: 0 },
+        other => Error::Network(other.to_string()),
+    }
+}
+
+/// A poisoned lock means that a thread panicked inside a transaction, which was rolled back: the state is sound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

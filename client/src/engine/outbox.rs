@@ -1,0 +1,208 @@
+//! Messages on their way: durable before they are sent, the same bytes until they are accepted, in order.
+
+use sovereign_proto::v1;
+
+use super::{
+    content::{self, View},
+    core::Work,
+    records::{BundleRecord, GroupRecord, HistoryRecord, OutboxRecord, Said, Stage},
+};
+use crate::{
+    entropy,
+    error::Error,
+    model::{Event, Sent},
+    vault::{Blob, Space},
+};
+
+/// Messages of one group that may wait.
+const OUTBOX_MAX: usize = 10_000;
+/// Messages of one group that may be unanswered.
+pub(crate) const PIPELINE: usize = 16;
+/// Bytes of one text: what fits an application message with room for its frame.
+pub(crate) const TEXT_MAX: usize = 60 * 1024;
+
+/// A message ready to be sent.
+pub(crate) struct Ready {
+    pub(crate) client_id: [u8; 16],
+    pub(crate) epoch: u64,
+    pub(crate) request: v1::SendMessageRequest,
+}
+
+impl Work<'_> {
+    /// Puts a message into the outbox of a group that may be sent to.
+    pub(crate) fn enqueue(&mut self, record: &GroupRecord, said: Said) -> Result<[u8; 16], Error> {
+        self.may_send(record)?;
+        if self.tx.count(Space::Outbox, &record.id)? >= OUTBOX_MAX {
+            return Err(Error::GroupClosed("too many messages wait for the server".to_owned()));
+        }
+        let client_id = entropy::random();
+        let item = OutboxRecord { client_id, said, counter: 0, epoch: 0, ciphertext: None };
+        self.tx.push(Space::Outbox, &record.id, &item)?;
+        self.effects.wake.insert(record.id);
+        Ok(client_id)
+    }
+
+    /// Whether this device may send to the group now.
+    pub(crate) fn may_send(&mut self, record: &GroupRecord) -> Result<(), Error> {
+        let closed = |reason: &str| Err(Error::GroupClosed(reason.to_owned()));
+        match (record.stage, record) {
+            (Stage::Left, _) => return closed("this device is not a member any more"),
+            (_, GroupRecord { leaving: true, .. }) => return closed("you are leaving it"),
+            (_, GroupRecord { frozen: true, .. }) => return closed("it is frozen, because its members disagree about its state"),
+            (_, GroupRecord { blocked: Some(reason), .. }) => return Err(Error::UnknownDevice(reason.clone())),
+            (Stage::Active, _) => {}
+            _ => return Ok(()),
+        }
+        let mut accounts: Vec<[u8; 16]> = self.look(&record.id, |group| group.leaves().iter().map(|leaf| leaf.of.account).collect())?;
+        accounts.sort_unstable();
+        accounts.dedup();
+        for account in accounts {
+            if let Some(pin) = self.pin(&account)?.filter(|pin| pin.changed) {
+                return Err(Error::IdentityChanged(pin.username));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn has_outgoing(&self, id: &[u8; 32]) -> Result<bool, Error> {
+        Ok(!self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, 1)?.is_empty())
+    }
+
+    /// The next messages to send behind those in flight, encrypted and durable. Only messages of one epoch are in
+    /// flight at once, so that none overtakes another.
+    pub(crate) fn next_messages(&mut self, id: &[u8; 32], in_flight: &[([u8; 16], u64)]) -> Result<Vec<Ready>, Error> {
+        let mut record = self.known_group(id)?;
+        if record.stage != Stage::Active || self.tx.get::<BundleRecord>(Space::Bundle, id)?.is_some() {
+            return Ok(Vec::new());
+        }
+        let epoch = self.look(id, |group| group.epoch())?;
+        let mut ready = Vec::new();
+        let room = PIPELINE.saturating_sub(in_flight.len());
+        for (position, mut item) in self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, PIPELINE)? {
+            if in_flight.iter().any(|(client_id, _)| *client_id == item.client_id) {
+                continue;
+            }
+            if item.ciphertext.is_none() {
+                if in_flight.iter().any(|(_, other)| *other != epoch) || ready.iter().any(|other: &Ready| other.epoch != epoch) {
+                    break;
+                }
+                self.encrypt(&mut record, &mut item, epoch)?;
+                self.tx.set(Space::Outbox, id, position, &item)?;
+            }
+            if ready.len() >= room || in_flight.iter().any(|(_, other)| *other != item.epoch) {
+                break;
+            }
+            let ciphertext = item.ciphertext.map(|blob| blob.0).unwrap_or_default();
+            ready.push(Ready { client_id: item.client_id, epoch: item.epoch, request: request(id, &item.client_id, ciphertext) });
+        }
+        self.put_group(&record)?;
+        Ok(ready)
+    }
+
+    /// The server has the message.
+    pub(crate) fn accepted(&mut self, id: &[u8; 32], client_id: &[u8; 16], seq: u64, time_ms: u64) -> Result<(), Error> {
+        let Some((position, item)) = self.outgoing(id, client_id)? else { return Ok(()) };
+        self.tx.take_out(Space::Outbox, id, position)?;
+        self.said_by_me(id, &item.said, seq, time_ms)?;
+        self.effects.sent.push((*client_id, Ok(Sent { group: *id, seq, client_id: *client_id })));
+        Ok(())
+    }
+
+    /// The server will never take the message.
+    pub(crate) fn failed(&mut self, id: &[u8; 32], client_id: &[u8; 16], error: Error) -> Result<(), Error> {
+        let Some((position, item)) = self.outgoing(id, client_id)? else { return Ok(()) };
+        self.fail(id, position, &item, error)
+    }
+
+    /// No message of this group will be accepted: all of them fail, the last one first.
+    pub(crate) fn fail_all(&mut self, id: &[u8; 32], error: &Error) -> Result<(), Error> {
+        let items = self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, OUTBOX_MAX)?;
+        items.iter().rev().try_for_each(|(position, item)| self.fail(id, *position, item, error.clone()))
+    }
+
+    fn fail(&mut self, id: &[u8; 32], position: u64, item: &OutboxRecord, error: Error) -> Result<(), Error> {
+        self.tx.take_out(Space::Outbox, id, position)?;
+        if let Some(mut record) = self.group(id)?.filter(|record| item.counter != 0 && record.counter == item.counter) {
+            record.counter -= 1;
+            self.put_group(&record)?;
+        }
+        self.effects.events.push(Event::SendFailed { group: *id, client_id: item.client_id, reason: error.to_string() });
+        self.effects.sent.push((item.client_id, Err(error)));
+        Ok(())
+    }
+
+    /// Messages of an epoch that the server takes no more: encrypted again, under the same client ids.
+    pub(crate) fn outdate(&mut self, id: &[u8; 32]) -> Result<(), Error> {
+        let epoch = self.look(id, |group| group.epoch())?;
+        for (position, mut item) in self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, PIPELINE)? {
+            if item.ciphertext.is_some() && item.epoch < epoch {
+                item.ciphertext = None;
+                self.tx.set(Space::Outbox, id, position, &item)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An outgoing message among those that may be unanswered.
+    pub(crate) fn outgoing(&self, id: &[u8; 32], client_id: &[u8; 16]) -> Result<Option<(u64, OutboxRecord)>, Error> {
+        let items = self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, 4 * PIPELINE)?;
+        Ok(items.into_iter().find(|(_, item)| item.client_id == *client_id))
+    }
+
+    /// What this device tells about itself in its next message.
+    pub(crate) fn view(&self, id: &[u8; 32], counter: u64) -> Result<View, Error> {
+        let log = self.log(id)?.unwrap_or_default();
+        let pin = self.pin(&self.me().account)?.filter(|pin| pin.version > 0);
+        Ok(View {
+            counter,
+            seen_seq: log.cursor,
+            seen_hash: log.running,
+            manifest_version: pin.as_ref().map_or(0, |pin| pin.version),
+            manifest_hash: pin.map(|pin| pin.hash),
+            sent_at_ms: self.now,
+        })
+    }
+
+    fn encrypt(&mut self, record: &mut GroupRecord, item: &mut OutboxRecord, epoch: u64) -> Result<(), Error> {
+        if item.counter == 0 {
+            record.counter += 1;
+            item.counter = record.counter;
+        }
+        let content = content::encode(&item.said, &self.view(&record.id, item.counter)?);
+        let mls = self.mls;
+        let ciphertext = self.change(&record.id, |provider, group| mls.encrypt(provider, group, &content))??;
+        item.epoch = epoch;
+        item.ciphertext = Some(Blob(ciphertext));
+        Ok(())
+    }
+
+    /// What an own message means here once it is accepted.
+    pub(crate) fn said_by_me(&mut self, id: &[u8; 32], said: &Said, seq: u64, time_ms: u64) -> Result<(), Error> {
+        match said {
+            Said::Text(text) => {
+                let entry = HistoryRecord { from: self.me(), text: text.clone(), time_ms, local_no: 0 };
+                Ok(self.tx.set(Space::History, id, seq, &entry)?)
+            }
+            Said::Profile { name, revision } => self.rename(id, name, *revision),
+            Said::ProfileRequest => Ok(()),
+        }
+    }
+
+    /// Takes a group profile: the higher revision wins, and of equal ones the later.
+    pub(crate) fn rename(&mut self, id: &[u8; 32], name: &str, revision: u64) -> Result<(), Error> {
+        let Some(mut record) = self.group(id)?.filter(|record| revision >= record.revision) else { return Ok(()) };
+        record.revision = revision;
+        if record.name.as_deref() != Some(name) {
+            record.name = Some(name.to_owned());
+            self.effects.events.push(Event::Renamed { group: *id, name: name.to_owned() });
+        }
+        self.put_group(&record)
+    }
+}
+
+fn request(id: &[u8; 32], client_id: &[u8; 16], ciphertext: Vec<u8>) -> v1::SendMessageRequest {
+    v1::SendMessageRequest {
+        group_id: id.to_vec().into(),
+        message: Some(v1::OutgoingMessage { client_id: client_id.to_vec().into(), ciphertext: ciphertext.into() }),
+    }
+}

@@ -1,0 +1,104 @@
+//! What callers read: groups, history, the listener's inbox.
+
+use super::{
+    Work,
+    records::{GroupRecord, HistoryRecord, InboxRecord, Stage},
+};
+use crate::{
+    error::Error,
+    model::{GroupInfo, GroupState, Member, Message},
+    mls::Mls,
+    vault::{Space, Tx},
+};
+
+/// The listener's mark in the inbox.
+const MARK: &[u8] = b"listened";
+
+impl<'a> Work<'a> {
+    /// The vault inside this transaction.
+    pub(crate) fn tx(&self) -> &'a Tx<'a> {
+        self.tx
+    }
+
+    /// Every group, by id.
+    pub(crate) fn group_infos(&mut self) -> Result<Vec<GroupInfo>, Error> {
+        let mut records = self.all_groups()?;
+        records.sort_unstable_by_key(|record| record.id);
+        records.into_iter().map(|record| self.group_info(record)).collect()
+    }
+
+    /// The last messages of a group, ascending.
+    pub(crate) fn history(&mut self, group: &[u8; 32], limit: usize) -> Result<Vec<Message>, Error> {
+        self.known_group(group)?;
+        let records = self.tx.last::<HistoryRecord>(Space::History, group, limit)?;
+        records.into_iter().map(|(seq, record)| self.message(*group, seq, record)).collect()
+    }
+
+    /// Messages behind the listener's mark.
+    pub(crate) fn unlistened(&mut self, limit: usize) -> Result<Vec<Message>, Error> {
+        let mark: u64 = self.tx.get(Space::Meta, MARK)?.unwrap_or(0);
+        let mut messages = Vec::new();
+        for (_, InboxRecord { group, seq }) in self.tx.items(Space::Inbox, b"", mark, limit)? {
+            if let Some(record) = self.tx.item::<HistoryRecord>(Space::History, &group, seq)? {
+                messages.push(self.message(group, seq, record)?);
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Moves the listener's mark forward.
+    pub(crate) fn mark_listened(&mut self, local_no: u64) -> Result<(), Error> {
+        let mark: u64 = self.tx.get(Space::Meta, MARK)?.unwrap_or(0);
+        if local_no > mark {
+            self.tx.put(Space::Meta, MARK, &local_no)?;
+            self.tx.trim(Space::Inbox, b"", local_no)?;
+        }
+        Ok(())
+    }
+
+    fn message(&self, group: [u8; 32], seq: u64, record: HistoryRecord) -> Result<Message, Error> {
+        Ok(Message {
+            group,
+            seq,
+            from: self.name_of(&record.from.account)?,
+            from_device: record.from.device,
+            text: record.text,
+            time_ms: record.time_ms,
+            local_no: record.local_no,
+        })
+    }
+
+    fn group_info(&mut self, record: GroupRecord) -> Result<GroupInfo, Error> {
+        let id = record.id;
+        let here = matches!(record.stage, Stage::Active | Stage::Creating);
+        let (leaves, epoch) = if here { self.look(&id, |group| (group.leaves(), group.epoch()))? } else { (Vec::new(), 0) };
+        let proposals = self.proposals(&id, epoch)?;
+        let leavers = if here && !proposals.is_empty() {
+            self.change(&id, |provider, group| Ok::<_, Error>(Mls::leavers(provider, group, &proposals)))??
+        } else {
+            Vec::new()
+        };
+        let mut members: Vec<Member> = Vec::new();
+        for leaf in leaves {
+            let pin = self.pin(&leaf.of.account)?;
+            let struck = pin.as_ref().is_some_and(|pin| pin.version > 0 && pin.device(&leaf.of.device).is_none());
+            let leaving = struck || leavers.iter().any(|leaver| leaver.account == leaf.of.account);
+            match members.iter_mut().find(|member| member.account_id == leaf.of.account) {
+                Some(member) => {
+                    member.devices += 1;
+                    member.leaving |= leaving;
+                }
+                None => members.push(Member { username: self.name_of(&leaf.of.account)?, account_id: leaf.of.account, devices: 1, leaving }),
+            }
+        }
+        members.sort_unstable_by(|a, b| a.username.cmp(&b.username));
+        let state = match (record.stage, &record) {
+            (Stage::Left, _) => GroupState::Left,
+            (Stage::Creating | Stage::Awaited | Stage::Outside, _) => GroupState::Joining,
+            (Stage::Active, GroupRecord { frozen: true, .. }) => GroupState::Frozen,
+            (Stage::Active, GroupRecord { leaving: true, .. }) => GroupState::Leaving,
+            (Stage::Active, _) => GroupState::Active,
+        };
+        Ok(GroupInfo { id, name: record.name, members, epoch, direct: record.direct_key.is_some(), state })
+    }
+}

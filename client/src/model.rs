@@ -1,0 +1,258 @@
+//! What a caller of this library sees: people, groups, messages, events.
+
+use std::fmt;
+
+use crate::connection::{Cause, ConnectionState};
+
+/// How a client is started.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Opens, or at first closes, the vault.
+    pub passphrase: Option<zeroize::Zeroizing<String>>,
+    /// The time, which tests move.
+    pub clock: crate::clock::Clock,
+}
+
+/// Who this client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountInfo {
+    /// As the server normalised it.
+    pub username: String,
+    /// 16 bytes.
+    pub account_id: [u8; 16],
+    /// 16 bytes, of this installation.
+    pub device_id: [u8; 16],
+}
+
+/// A message that the server has accepted durably.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Where it stands.
+    pub group: [u8; 32],
+    /// Its place in the group's log.
+    pub seq: u64,
+    /// The id it was sent under.
+    pub client_id: [u8; 16],
+}
+
+/// Something that was said in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// In which group.
+    pub group: [u8; 32],
+    /// Its place in the group's log.
+    pub seq: u64,
+    /// The sender's username; the account id in hex where it could not be learned.
+    pub from: String,
+    /// The sender's device.
+    pub from_device: [u8; 16],
+    /// What was said.
+    pub text: String,
+    /// When the server accepted it, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Its number in this device's inbox, ascending; 0 for what this device itself sent.
+    pub local_no: u64,
+}
+
+/// A group as this device knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupInfo {
+    /// 32 bytes.
+    pub id: [u8; 32],
+    /// Given by a member; groups of `send_to` have none.
+    pub name: Option<String>,
+    /// Everybody, by account.
+    pub members: Vec<Member>,
+    /// The MLS epoch.
+    pub epoch: u64,
+    /// Made by `send_to`: the one group of exactly its first members.
+    pub direct: bool,
+    /// What this device can do there.
+    pub state: GroupState,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The username; the account id in hex where it could not be learned.
+    pub username: String,
+    /// 16 bytes.
+    pub account_id: [u8; 16],
+    /// How many of its devices are in the group.
+    pub devices: usize,
+    /// It has asked to leave, or the device's leaf is being removed.
+    pub leaving: bool,
+}
+
+/// What this device can do in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupState {
+    /// On its way: being created, or waiting for its Welcome or an external join.
+    Joining,
+    /// Reading and sending.
+    Active,
+    /// This account has asked to leave; reading goes on until the removal.
+    Leaving,
+    /// Its members disagree about the state; sends are refused.
+    Frozen,
+    /// This device is not a member any more; what was said stays readable.
+    Left,
+}
+
+/// Who may do what in a new group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// All members are equal.
+    #[default]
+    Equal,
+    /// The creator administers: only administrators remove others.
+    Administered,
+}
+
+/// A device of the own account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// 16 bytes.
+    pub device_id: [u8; 16],
+    /// What the server says of it.
+    pub state: DeviceState,
+    /// Whether the own manifest lists it.
+    pub listed: bool,
+    /// It is this one.
+    pub this: bool,
+    /// Milliseconds since the Unix epoch.
+    pub created_at_ms: u64,
+    /// Milliseconds since the Unix epoch; 0: never.
+    pub last_seen_ms: u64,
+}
+
+/// Whether a device may take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceState {
+    /// Waits for another device's approval.
+    Pending,
+    /// Takes part.
+    Active,
+    /// Is out for good.
+    Revoked,
+}
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody else, or another device of this account, said something.
+    Message(Message),
+    /// This device has come into a group.
+    Joined {
+        /// Which.
+        group: [u8; 32],
+    },
+    /// This device is no member any more.
+    Left {
+        /// Of which.
+        group: [u8; 32],
+    },
+    /// The group has a new name.
+    Renamed {
+        /// Which.
+        group: [u8; 32],
+        /// Its name.
+        name: String,
+    },
+    /// The group's leaves changed.
+    MembersChanged {
+        /// Which.
+        group: [u8; 32],
+        /// The new epoch.
+        epoch: u64,
+        /// Account ids, once for each device.
+        added: Vec<[u8; 16]>,
+        /// Account ids, once for each device.
+        removed: Vec<[u8; 16]>,
+    },
+    /// The connection's state changed.
+    State {
+        /// To this.
+        state: ConnectionState,
+        /// Because of this.
+        cause: Cause,
+    },
+    /// A message will never be accepted.
+    SendFailed {
+        /// Where it should have gone.
+        group: [u8; 32],
+        /// Its id.
+        client_id: [u8; 16],
+        /// Why.
+        reason: String,
+    },
+    /// Something that a person should look at: the server or somebody else does not do what it should.
+    Alarm {
+        /// Where; `None`: not in a group.
+        group: Option<[u8; 32]>,
+        /// What.
+        alarm: Alarm,
+    },
+    /// This device was approved or revoked.
+    DeviceState(DeviceState),
+}
+
+/// What gave the alarm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// The log does not continue as its running hash says; nothing of it is acknowledged any more.
+    LogMismatch,
+    /// A member saw another log than this device.
+    SplitView {
+        /// Whose message says so.
+        by: String,
+    },
+    /// A sender's messages are missing or repeated.
+    SenderCounter {
+        /// Whose.
+        by: String,
+    },
+    /// An entry could not be read by this device.
+    Unreadable {
+        /// Its place in the log.
+        seq: u64,
+    },
+    /// An account's chain of manifests is forged, diverging or withheld.
+    Manifest {
+        /// Whose.
+        account: String,
+    },
+    /// An account has another identity key than before.
+    IdentityChanged {
+        /// Whose.
+        account: String,
+    },
+    /// A group holds a device that its account never listed.
+    UnknownDevice {
+        /// Whose it claims to be.
+        account: String,
+    },
+    /// A Welcome came for secrets that this device does not have.
+    UnknownWelcome,
+    /// A commit broke the group's rules.
+    Roles {
+        /// Whose commit.
+        by: String,
+    },
+}
+
+impl fmt::Display for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LogMismatch => f.write_str("the server's log does not continue as it must"),
+            Self::SplitView { by } => write!(f, "{by} was shown another log than this device"),
+            Self::SenderCounter { by } => write!(f, "messages of {by} are missing or repeated"),
+            Self::Unreadable { seq } => write!(f, "entry {seq} cannot be read by this device"),
+            Self::Manifest { account } => write!(f, "the device list of {account} does not hold together"),
+            Self::IdentityChanged { account } => write!(f, "the identity of {account} has changed"),
+            Self::UnknownDevice { account } => write!(f, "a device that {account} never listed is in the group"),
+            Self::UnknownWelcome => f.write_str("a Welcome is for secrets that this device does not have"),
+            Self::Roles { by } => write!(f, "a commit of {by} breaks the group's rules"),
+        }
+    }
+}
