@@ -1,6 +1,6 @@
 //! The client library's values in the words of this program: events, exit codes, names of groups.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use sovereign_client::{
     Cause, Client, ConnectionState, DeviceInfo, DeviceState, Error, ErrorClass, Event as Happening, GroupInfo, GroupState,
@@ -20,15 +20,18 @@ use crate::{
 /// How long commands that work offline wait for the newest state.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
+/// How long nothing may happen until what came with a sign-in counts as taken in.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// How long to wait for that at most.
+const SETTLE_MAX: Duration = Duration::from_secs(2);
+
 /// Between two tries, so that a connection that just broke off is seen as such.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Bytes in lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes every write");
-        text
-    })
+    HEXLOWER.encode(bytes)
 }
 
 /// The exit that an error of the library asks for.
@@ -108,8 +111,8 @@ pub(crate) fn trouble(client: &Client) -> Option<String> {
     let (state, cause) = client.state().borrow().clone();
     match (state, cause) {
         (ConnectionState::Live, _) => None,
-        (ConnectionState::Connecting { .. }, Cause::Proceeding | Cause::Requested) => Some("connecting".to_owned()),
-        (_, Cause::Proceeding | Cause::Requested) => Some("the server has not said everything yet".to_owned()),
+        (ConnectionState::Syncing, _) => Some("signed in, but nothing comes; a new device has to be approved first".to_owned()),
+        (_, Cause::Proceeding | Cause::Requested) => Some("connecting".to_owned()),
         (_, cause) => Some(cause.to_string()),
     }
 }
@@ -129,9 +132,20 @@ where
     }
 }
 
+/// After a sign-in: a new group's entries follow once its Welcome was taken, and names of people are asked for. Waits
+/// until nothing has happened for a moment.
+async fn settle(client: &Client) {
+    let mut happenings = client.events();
+    let quiet = async { while timeout(QUIET, happenings.recv()).await.is_ok_and(|happening| happening.is_ok()) {} };
+    // A group where something happens all the time is shown as it is.
+    timeout(SETTLE_MAX, quiet).await.ok();
+}
+
 /// Waits a little for the newest state; says so if there is none to be had.
 pub(crate) async fn catch_up(client: &Client, output: &mut impl Output) -> Result<(), Exit> {
-    if !matches!(timeout(CATCH_UP, client.wait_live()).await, Ok(Ok(()))) {
+    if matches!(timeout(CATCH_UP, client.wait_live()).await, Ok(Ok(()))) {
+        settle(client).await;
+    } else {
         let why = trouble(client).unwrap_or_else(|| "offline".to_owned());
         output.emit(vec![Event::Note { text: format!("showing what this device knows ({why})") }]).await?;
     }
@@ -147,6 +161,7 @@ pub(crate) async fn find_group(client: &Client, wanted: &str) -> Result<[u8; 32]
         return Ok(group);
     }
     client.wait_live().await.map_err(|error| exit(&error))?;
+    settle(client).await;
     let groups = client.groups().await.map_err(|error| exit(&error))?;
     choose(&groups, wanted, &own)
 }
