@@ -72,7 +72,7 @@ impl Execute for OnClient {
         tokio::select! {
             done = timeout(Duration::from_millis(timeout_ms), work) => match done {
                 Ok(result) => result.into(),
-                Err(_) => ran_out(&command, client),
+                Err(_) => ran_out(&command, client).await,
             },
             ended = state.stopped(), if !command.works_offline() => ended,
             () = stop_asked(&mut stopping) => Exit::failed(exit::INTERRUPTED, ""),
@@ -81,13 +81,13 @@ impl Execute for OnClient {
 }
 
 /// The time is over: whose fault is it?
-fn ran_out(command: &Command, client: &Client) -> Exit {
+async fn ran_out(command: &Command, client: &Client) -> Exit {
     let why = client::trouble(client).map(|text| format!(" ({text})")).unwrap_or_default();
     match command {
-        Command::Send(_) => Exit::failed(
-            exit::TEMPORARY,
-            format!("not accepted by the server yet{why}; the message stays in the outbox and is sent by the next sov command"),
-        ),
+        Command::Send(args) if args.is_kept(client).await => {
+            let text = "the message stays in the outbox, and the next sov command on this home sends it";
+            Exit::failed(exit::TEMPORARY, format!("not accepted by the server yet{why}; {text}"))
+        }
         _ if why.is_empty() => Exit::failed(exit::TEMPORARY, "not finished in time"),
         _ => Exit::failed(exit::UNAVAILABLE, format!("not finished in time{why}")),
     }

@@ -26,7 +26,7 @@ const OWNER_PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs one command line.
 pub(crate) async fn run(cli: Cli) -> Exit {
-    prepared(cli).await.into()
+    Box::pin(prepared(cli)).await.into()
 }
 
 async fn prepared(cli: Cli) -> Result<(), Exit> {
@@ -40,8 +40,13 @@ async fn prepared(cli: Cli) -> Result<(), Exit> {
     let mut output = Terminal::new(json);
     let limit = Duration::from_secs(seconds);
     let command = match cli.verb {
-        Verb::Join(args) => return enrolled(args.run(&home, options, &mut output), limit).await,
-        Verb::Login(args) => return enrolled(args.run(&home, options, &mut output), limit).await,
+        Verb::Join(args) => return Box::pin(joined(args.run(&home, options, &mut output), limit)).await,
+        Verb::Login(args) => {
+            // Pending: there is nothing to wait for until another device approves.
+            let client = within(limit, args.run(&home, options, &mut output)).await?;
+            client.close().await;
+            return Ok(());
+        }
         Verb::Devices(args) => Command::Devices(args),
         Verb::Send(args) => Command::Send(args.with_text()?),
         Verb::Listen(args) => Command::Listen(args),
@@ -53,9 +58,13 @@ async fn prepared(cli: Cli) -> Result<(), Exit> {
     Here { home, options, output, stopping: stopping(&command)? }.run(Request { command, timeout_ms }).await
 }
 
-/// `join` and `login`: the client has nothing more to do once the account stands.
-async fn enrolled(work: impl Future<Output = Result<Client, Exit>>, limit: Duration) -> Result<(), Exit> {
-    let client = timeout(limit, work).await.map_err(|_| Exit::failed(exit::UNAVAILABLE, "not finished in time"))??;
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(Exit::failed(exit::UNAVAILABLE, "not finished in time")))
+}
+
+/// The account stands; what remains is to let others reach it.
+async fn joined(work: impl Future<Output = Result<Client, Exit>>, limit: Duration) -> Result<(), Exit> {
+    let client = within(limit, work).await?;
     // Key packages go out with the first live connection: without them nobody could add this device.
     if !matches!(timeout(limit, client.wait_live()).await, Ok(Ok(()))) {
         tracing::info!("not live yet; the next command goes on");

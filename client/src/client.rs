@@ -357,3 +357,26 @@ fn check_name(name: &str) -> Result<(), Error> {
     let fits = !name.trim().is_empty() && name.len() <= NAME_MAX && !name.chars().any(char::is_control);
     if fits { Ok(()) } else { Err(Error::Usage(format!("a group's name has 1 to {NAME_MAX} bytes and no control characters"))) }
 }
+
+#[cfg(test)]
+impl Client {
+    pub(crate) fn engine_run<T>(&self, work: impl FnOnce(&mut engine::Work<'_>) -> Result<T, Error>) -> T {
+        self.engine.run(work).expect("a transaction of a test")
+    }
+
+    pub(crate) fn engine_log(&self, group: [u8; 32]) -> engine::LogRecord {
+        self.engine_run(|work| work.log(&group)).unwrap_or_default()
+    }
+
+    pub(crate) fn engine_key(&self) -> Arc<DeviceKey> {
+        Arc::clone(&self.engine.key)
+    }
+
+    pub(crate) async fn engine_publish(&self, manifest: v1::Manifest) {
+        self.engine.call(v1::PublishManifestRequest { manifest: Some(manifest) }).await.expect("published");
+    }
+
+    pub(crate) fn queued(&self, group: [u8; 32]) -> usize {
+        self.engine_run(|work| Ok(work.tx().count(Space::Outbox, &group)?))
+    }
+}

@@ -6,7 +6,7 @@
 /// If the operating system has no randomness to give: nothing here is safe without it.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
-pub fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives randomness");
     bytes
@@ -14,6 +14,6 @@ pub fn random<const N: usize>() -> [u8; N] {
 
 /// A uniformly random number below `bound`; 0 if `bound` is 0. For jitter, not for keys: the bias is below 2^-32.
 #[must_use]
-pub fn below(bound: u64) -> u64 {
+pub(crate) fn below(bound: u64) -> u64 {
     u64::from_le_bytes(random()).checked_rem(bound).unwrap_or(0)
 }

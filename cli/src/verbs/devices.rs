@@ -32,21 +32,18 @@ pub(crate) enum Change {
 impl Args {
     /// Lists, approves or revokes.
     pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
-        client.wait_live().await.map_err(|error| client::exit(&error))?;
         let (verb, device) = match &self.change {
             None => {
-                let devices = client.devices().await.map_err(|error| client::exit(&error))?;
+                let devices = client::persistently(client, || client.devices()).await?;
                 return Ok(output.emit(devices.iter().map(client::device).collect()).await?);
             }
             Some(Change::Approve { device }) => {
-                client.approve_device(device).await.map_err(|error| client::exit(&error))?;
-                ("devices approve", device)
+                ("devices approve", client::persistently(client, || client.approve_device(device)).await?)
             }
             Some(Change::Revoke { device }) => {
-                client.revoke_device(device).await.map_err(|error| client::exit(&error))?;
-                ("devices revoke", device)
+                ("devices revoke", client::persistently(client, || client.revoke_device(device)).await?)
             }
         };
-        Ok(output.emit(vec![Event::Done { verb: verb.to_owned(), group: None, device: Some(device.clone()) }]).await?)
+        Ok(output.emit(vec![Event::Done { verb: verb.to_owned(), group: None, device: Some(client::hex(&device)) }]).await?)
     }
 }

@@ -60,31 +60,29 @@ pub(crate) enum Change {
 impl Args {
     /// Returns when the server has accepted the change.
     pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
-        client.wait_live().await.map_err(|error| client::exit(&error))?;
         let (verb, group) = match &self.change {
             Change::Create { name, with, administered } => {
                 let policy = if *administered { Policy::Administered } else { Policy::Equal };
-                let group = client.create_group(name, with, policy).await.map_err(|error| client::exit(&error))?;
-                ("group create", group)
+                ("group create", client::persistently(client, || client.create_group(name, with, policy)).await?)
             }
             Change::Add { group, names } => {
                 let group = client::find_group(client, group).await?;
-                client.add(group, names).await.map_err(|error| client::exit(&error))?;
+                client::persistently(client, || client.add(group, names)).await?;
                 ("group add", group)
             }
             Change::Remove { group, names } => {
                 let group = client::find_group(client, group).await?;
-                client.remove(group, names).await.map_err(|error| client::exit(&error))?;
+                client::persistently(client, || client.remove(group, names)).await?;
                 ("group remove", group)
             }
             Change::Leave { group } => {
                 let group = client::find_group(client, group).await?;
-                client.leave(group).await.map_err(|error| client::exit(&error))?;
+                client::persistently(client, || client.leave(group)).await?;
                 ("group leave", group)
             }
             Change::Rename { group, name } => {
                 let group = client::find_group(client, group).await?;
-                client.rename(group, name).await.map_err(|error| client::exit(&error))?;
+                client::persistently(client, || client.rename(group, name)).await?;
                 ("group rename", group)
             }
         };

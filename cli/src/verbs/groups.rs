@@ -14,7 +14,7 @@ impl Args {
     pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
         client::catch_up(client, output).await?;
         let own = client.account().username;
-        let groups = client.groups().await;
+        let groups = client.groups().await.map_err(|error| client::exit(&error))?;
         Ok(output.emit(groups.iter().map(|group| client::group(group, &own)).collect()).await?)
     }
 }

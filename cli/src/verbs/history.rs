@@ -23,9 +23,9 @@ impl Args {
     pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
         client::catch_up(client, output).await?;
         let group = client::find_group(client, &self.group).await?;
-        let title = client::title_of(client, &group).await;
+        let title = client::title_of(client, &group).await?;
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let messages = client.history(group, limit).await;
+        let messages = client.history(group, limit).await.map_err(|error| client::exit(&error))?;
         for page in messages.chunks(PAGE) {
             output.emit(page.iter().map(|message| client::message(message, &title)).collect()).await?;
         }

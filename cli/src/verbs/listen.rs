@@ -65,7 +65,8 @@ impl<O: Output> Listener<'_, O> {
     async fn run(mut self) -> Result<(), Exit> {
         let mut happenings = self.client.events();
         let mut state = StateOf::new(self.client);
-        self.output.emit(vec![state.event()]).await?;
+        let mut told = state.event();
+        self.output.emit(vec![told.clone()]).await?;
         let mut stopping = self.stopping.clone();
         loop {
             self.tell_inbox().await?;
@@ -81,7 +82,10 @@ impl<O: Output> Listener<'_, O> {
                     Err(RecvError::Closed) => return Ok(()),
                 },
                 event = state.changed() => {
-                    self.output.emit(vec![event]).await?;
+                    if event != told {
+                        told = event.clone();
+                        self.output.emit(vec![event]).await?;
+                    }
                     if let Some(exit) = state.end() {
                         return Err(exit);
                     }
@@ -97,7 +101,7 @@ impl<O: Output> Listener<'_, O> {
     /// Everything that waits in the inbox, in its order.
     async fn tell_inbox(&mut self) -> Result<(), Exit> {
         loop {
-            let mut page = self.client.unlistened(PAGE).await;
+            let mut page = self.client.unlistened(PAGE).await.map_err(|error| client::exit(&error))?;
             page.retain(|message| message.local_no > self.last);
             if page.is_empty() || self.is_over() {
                 return Ok(());
@@ -117,7 +121,7 @@ impl<O: Output> Listener<'_, O> {
 
     async fn tell(&mut self, message: &Message) -> Result<(), Exit> {
         if message.from_device != self.own_device {
-            let title = self.title(message.group).await;
+            let title = self.title(message.group).await?;
             self.output.emit(vec![client::message(message, &title)]).await?;
             self.left -= 1;
         }
@@ -138,7 +142,14 @@ impl<O: Output> Listener<'_, O> {
             return Ok(());
         }
         let members: Vec<_> = match &happening {
-            Happening::MembersChanged { .. } => self.client.groups().await.into_iter().flat_map(|group| group.members).collect(),
+            Happening::MembersChanged { .. } => self
+                .client
+                .groups()
+                .await
+                .map_err(|error| client::exit(&error))?
+                .into_iter()
+                .flat_map(|group| group.members)
+                .collect(),
             _ => Vec::new(),
         };
         let name = |account: &[u8; 16]| {
@@ -152,12 +163,12 @@ impl<O: Output> Listener<'_, O> {
         Ok(self.output.emit(vec![event]).await?)
     }
 
-    async fn title(&mut self, group: [u8; 32]) -> String {
+    async fn title(&mut self, group: [u8; 32]) -> Result<String, Exit> {
         if let Some(title) = self.titles.get(&group) {
-            return title.clone();
+            return Ok(title.clone());
         }
-        let title = client::title_of(self.client, &group).await;
+        let title = client::title_of(self.client, &group).await?;
         self.titles.insert(group, title.clone());
-        title
+        Ok(title)
     }
 }

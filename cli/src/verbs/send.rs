@@ -1,9 +1,12 @@
 //! `sov send`: one message, durably accepted.
 
-use std::io::{self, Read as _};
+use std::{
+    collections::BTreeSet,
+    io::{self, Read as _},
+};
 
 use serde::{Deserialize, Serialize};
-use sovereign_client::Client;
+use sovereign_client::{Client, ErrorClass, GroupState, Sent};
 
 use crate::{
     client,
@@ -50,16 +53,39 @@ impl Args {
         if self.text.is_empty() { Err(Exit::failed(exit::USAGE, "there is no text to send")) } else { Ok(self) }
     }
 
+    /// Whether a message that was not accepted in time stands in the outbox: it does once its group is known here.
+    pub(crate) async fn is_kept(&self, client: &Client) -> bool {
+        let Ok(groups) = client.groups().await else { return false };
+        let own = client.account().username;
+        let people =
+            |names: &mut dyn Iterator<Item = &String>| names.filter(|name| **name != own).cloned().collect::<BTreeSet<_>>();
+        let wanted = people(&mut self.to.iter());
+        self.group.is_some()
+            || groups.iter().any(|group| {
+                group.direct
+                    && group.state != GroupState::Left
+                    && people(&mut group.members.iter().map(|member| &member.username)) == wanted
+            })
+    }
+
     /// Returns when the server has durably accepted the message.
     pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
         let sent = match &self.group {
+            // Into the outbox at once, whether the server can be reached or not.
             Some(group) => {
                 let group = client::find_group(client, group).await?;
-                client.send(group, &self.text).await
+                client.send(group, &self.text).await.map_err(|error| client::exit(&error))?
             }
-            None => client.send_to(&self.to, &self.text).await,
+            None if self.is_kept(client).await => match client.send_to(&self.to, &self.text).await {
+                Err(error) if error.class() == ErrorClass::Network => self.send_to(client).await?,
+                result => result.map_err(|error| client::exit(&error))?,
+            },
+            None => self.send_to(client).await?,
         };
-        let sent = sent.map_err(|error| client::exit(&error))?;
         Ok(output.emit(vec![Event::Sent { group: client::hex(&sent.group), seq: sent.seq }]).await?)
+    }
+
+    async fn send_to(&self, client: &Client) -> Result<Sent, Exit> {
+        client::persistently(client, || client.send_to(&self.to, &self.text)).await
     }
 }

@@ -35,19 +35,21 @@ impl Acknowledgements {
     /// Waits until there is something, and takes up to one notice's worth of it. Cancel safe.
     pub(super) async fn take(&self) -> v1::Notice {
         loop {
-            let positions = self.take_some();
-            if !positions.is_empty() {
-                return v1::Notice { body: Some(v1::notice::Body::Acknowledge(v1::Acknowledge { positions })) };
+            if let Some(notice) = self.try_take() {
+                return notice;
             }
             self.added.notified().await;
         }
     }
 
-    fn take_some(&self) -> Vec<v1::Position> {
+    /// Takes up to one notice's worth of what is there.
+    pub(super) fn try_take(&self) -> Option<v1::Notice> {
         let mut highest = self.lock();
         let count = highest.len().min(POSITIONS_MAX);
         let taken = std::iter::from_fn(|| highest.pop_first()).take(count);
-        taken.map(|(group_id, seq)| v1::Position { group_id, seq }).collect()
+        let positions: Vec<_> = taken.map(|(group_id, seq)| v1::Position { group_id, seq }).collect();
+        let acknowledge = v1::Acknowledge { positions };
+        (count > 0).then(|| v1::Notice { body: Some(v1::notice::Body::Acknowledge(acknowledge)) })
     }
 
     /// A panic elsewhere leaves a map that is whole: every change is one insertion or removal.
@@ -73,6 +75,6 @@ mod tests {
         assert_eq!((first.positions.len(), first.positions[0].seq), (256, 5));
         let Some(v1::notice::Body::Acknowledge(second)) = waiting.take().await.body else { panic!("an acknowledgement") };
         assert_eq!(second.positions.len(), 44);
-        assert!(waiting.take_some().is_empty());
+        assert!(waiting.try_take().is_none());
     }
 }

@@ -12,6 +12,7 @@ use tokio_websockets::CloseCode;
 
 use super::{
     CallError, Cause, ConnectionEvent, ConnectionState,
+    acknowledgements::Acknowledgements,
     calls::{Answer, Command},
     close::{self, Action},
     hello::Verified,
@@ -92,12 +93,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Life<S> {
         let Parts { commands, events, stopping, acknowledgements, .. } = parts;
         let (cause, action) = loop {
             let ended = tokio::select! {
-                () = stop_asked(stopping) => break self.goodbye().await,
+                () = stop_asked(stopping) => break self.goodbye(acknowledgements).await,
                 permit = events.reserve(), if !self.untold.is_empty() => self.tell(permit),
                 incoming = self.socket.next(self.untold.len() < EVENTS_MAX) => self.take(incoming),
                 command = commands.recv(), if self.held.is_none() && self.pending.has_room() => match command {
                     Some(command) => self.call(command),
-                    None => break self.goodbye().await,
+                    None => break self.goodbye(acknowledgements).await,
                 },
                 notice = acknowledgements.take(), if self.socket.is_flushed() => {
                     self.socket.feed(socket::notice(notice));
@@ -119,7 +120,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Life<S> {
         Ended { cause, action, floor_ms, proven: self.proven, untold: self.untold }
     }
 
-    async fn goodbye(&mut self) -> (Cause, Action) {
+    /// What was processed is acknowledged before the end, so that it does not come again.
+    async fn goodbye(&mut self, acknowledgements: &Acknowledgements) -> (Cause, Action) {
+        while let Some(notice) = acknowledgements.try_take() {
+            self.socket.feed(socket::notice(notice));
+        }
         self.socket.close(CloseCode::NORMAL_CLOSURE, "").await;
         (Cause::Requested, Action::Stop)
     }

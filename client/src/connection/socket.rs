@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    io::ErrorKind,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -105,6 +106,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let message = match Pin::new(&mut self.stream).poll_next(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => return Poll::Ready(Incoming::Closed { code: 1006, reason: String::new() }),
+            // A server that was killed says no goodbye, neither WebSocket's nor TLS's.
+            Poll::Ready(Some(Err(Error::Io(error)))) if error.kind() == ErrorKind::UnexpectedEof => {
+                return Poll::Ready(Incoming::Closed { code: 1006, reason: String::new() });
+            }
             Poll::Ready(Some(Err(Error::Io(error)))) => return Poll::Ready(Incoming::Broken(error.to_string())),
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Incoming::Malformed(error.to_string())),
             Poll::Ready(Some(Ok(message))) => message,

@@ -318,6 +318,20 @@ async fn acknowledgements_are_coalesced_and_survive_a_reconnect() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_acknowledged_leaves_before_the_goodbye() {
+    let mut bench = start(0);
+    let mut peer = bench.live_peer().await;
+    let positions = vec![v1::Position { group_id: Bytes::new(), seq: 9 }];
+    bench.connection.notify(v1::Notice { body: Some(notice::Body::Acknowledge(v1::Acknowledge { positions })) });
+    let last = async {
+        let envelope = peer.next().await.expect("a notice");
+        assert!(matches!(envelope.body, Some(envelope::Body::Notice(_))));
+        assert!(peer.next().await.is_none());
+    };
+    tokio::join!(bench.connection.stop(), last);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_protocol_ends_the_connection_not_the_client() {
     for message in [Message::text("hello"), Message::binary(vec![0xff; 9])] {
         let mut bench = start(0);

@@ -37,6 +37,8 @@ use tokio::{
     task::JoinSet,
 };
 
+#[cfg(test)]
+pub(crate) use self::records::LogRecord;
 pub(crate) use self::{
     core::{Core, Effects, Work},
     outbox::TEXT_MAX,

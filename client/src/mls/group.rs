@@ -117,9 +117,6 @@ impl Group {
         self.0.members().filter_map(|member| leaf(&member)).collect()
     }
 
-    pub(crate) fn own_index(&self) -> u32 {
-        self.0.own_leaf_index().u32()
-    }
 
     pub(crate) fn authenticator(&self) -> Vec<u8> {
         self.0.epoch_authenticator().as_slice().to_vec()

@@ -1,0 +1,87 @@
+//! The library's values as this program's events.
+
+use sovereign_client::{DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, Message};
+
+use super::{groups::title, hex};
+use crate::event::{Event, Member};
+
+/// A message as an event.
+pub(crate) fn message(message: &Message, title: &str) -> Event {
+    Event::Message {
+        group: hex(&message.group),
+        title: title.to_owned(),
+        seq: message.seq,
+        from: message.from.clone(),
+        text: message.text.clone(),
+        time_ms: message.time_ms,
+    }
+}
+
+/// A group as an event.
+pub(crate) fn group(group: &GroupInfo, own: &str) -> Event {
+    let member = |member: &sovereign_client::Member| Member {
+        name: member.username.clone(),
+        devices: member.devices,
+        leaving: member.leaving,
+    };
+    let state = match group.state {
+        GroupState::Joining => "joining",
+        GroupState::Active => "active",
+        GroupState::Leaving => "leaving",
+        GroupState::Frozen => "frozen",
+        GroupState::Left => "left",
+    };
+    Event::Group {
+        group: hex(&group.id),
+        name: group.name.clone(),
+        title: title(group, own),
+        members: group.members.iter().map(member).collect(),
+        epoch: group.epoch,
+        direct: group.direct,
+        state: state.to_owned(),
+    }
+}
+
+/// A device as an event.
+pub(crate) fn device(device: &DeviceInfo) -> Event {
+    Event::Device {
+        device: hex(&device.device_id),
+        state: device_state(device.state).to_owned(),
+        current: device.this,
+        created_at_ms: device.created_at_ms,
+        last_seen_ms: device.last_seen_ms,
+    }
+}
+
+/// What happened as an event; `None` for what is told otherwise (messages from the inbox, states from the connection).
+/// `name` turns an account id into a username.
+pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String) -> Option<Event> {
+    let names = |accounts: Vec<[u8; 16]>| {
+        let mut names: Vec<String> = accounts.iter().map(&name).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
+    Some(match happening {
+        Happening::Message(_) | Happening::State { .. } => return None,
+        Happening::Joined { group } => Event::Joined { group: hex(&group) },
+        Happening::Left { group } => Event::Left { group: hex(&group) },
+        Happening::Renamed { group, name } => Event::Renamed { group: hex(&group), name },
+        Happening::MembersChanged { group, epoch, added, removed } => {
+            Event::Members { group: hex(&group), epoch, added: names(added), removed: names(removed) }
+        }
+        Happening::SendFailed { group, client_id, reason } => {
+            Event::SendFailed { group: hex(&group), client_id: hex(&client_id), reason }
+        }
+        Happening::Alarm { group, alarm } => Event::Alarm { group: group.map(|group| hex(&group)), text: alarm.to_string() },
+        Happening::DeviceState(state) => Event::DeviceState { state: device_state(state).to_owned() },
+    })
+}
+
+fn device_state(state: DeviceState) -> &'static str {
+    match state {
+        DeviceState::Pending => "pending",
+        DeviceState::Active => "active",
+        DeviceState::Revoked => "revoked",
+    }
+}

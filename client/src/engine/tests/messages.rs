@@ -1,0 +1,128 @@
+//! Messages: there once, in order, whatever happens to requests and answers.
+
+use super::{fake::{Fault, message_hash}, *};
+use crate::model::{Alarm, Event};
+use sovereign_proto::v1::{self, entry::Body};
+
+#[tokio::test(start_paused = true)]
+async fn two_people_talk_both_ways() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    until("ben has key packages", || async { server.world().counts.get("PublishKeyPackages").copied().unwrap_or(0) >= 2 }).await;
+    let sent = a.send_to(&names(&["ben"]), "hello").await.expect("sent");
+    let got = until_texts(&b, &["hello"]).await;
+    assert_eq!((got[0].from.as_str(), got[0].group, got[0].seq), ("ann", sent.group, sent.seq));
+    let back = b.send_to(&names(&["ann"]), "hello yourself").await.expect("sent");
+    assert_eq!(back.group, sent.group, "one group of exactly these people");
+    until_texts(&a, &["hello yourself"]).await;
+    assert_eq!(a.history(sent.group, 10).await.expect("readable").len(), 2);
+    until_agreed(sent.group, &[&a, &b]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_and_a_lost_request_make_one_message_each() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+    for fault in [Fault::AnswerLost, Fault::RequestLost] {
+        server.world().faults.push(("SendMessage", fault));
+        a.send(group, &format!("{fault:?}")).await.expect("sent");
+    }
+    until_texts(&b, &["AnswerLost", "RequestLost"]).await;
+    let mut ids = server.message_ids(&group);
+    let count = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), count);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_messages_keep_their_order() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+    b.close().await;
+    let expected: Vec<String> = (0..100).map(|n| format!("message {n}")).collect();
+    let all = expected.iter().map(|text| a.send(group, text));
+    server.world().faults.push(("SendMessage", Fault::AnswerLost));
+    for sent in futures_util::future::join_all(all).await {
+        sent.expect("sent");
+    }
+    let b = ben.open().await;
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    let got = until_texts(&b, &expected).await;
+    b.mark_listened(got[49].local_no).await.expect("marked");
+    b.close().await;
+    let b = ben.open().await;
+    assert_eq!(texts(&b).await, expected[50..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_a_past_epoch_is_encrypted_again_under_its_id() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+    until_agreed(group, &[&a, &b]).await;
+    server.disconnect(ann.device);
+    b.update(group).await.expect("accepted");
+    server.forbid_old_epochs(&group);
+    let sent = a.send(group, "late").await.expect("sent");
+    until_texts(&b, &["late"]).await;
+    assert_eq!(server.message_ids(&group).iter().filter(|id| **id == sent.client_id).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_changes_what_was_sent_gives_the_alarm() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+    until_agreed(group, &[&a, &b]).await;
+    let mut events = a.events();
+    server.world().tamper = Some((ann.device, |entry: &mut v1::Entry| {
+        if let Some(Body::Own(own)) = &mut entry.body {
+            own.entry_hash = message_hash(b"something else").to_vec().into();
+        }
+    }));
+    // The log tells before the answer does.
+    server.world().faults.push(("SendMessage", Fault::AnswerLost));
+    let alarmed = async {
+        loop {
+            if let Ok(Event::Alarm { alarm: Alarm::LogMismatch, group: Some(there) }) = events.recv().await {
+                return there;
+            }
+        }
+    };
+    let sending = a.send(group, "text");
+    tokio::pin!(sending);
+    let there = tokio::select! { there = alarmed => there, _ = &mut sending => panic!("accepted in spite of it") };
+    assert_eq!(there, group);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_view_is_noticed_by_the_other_members() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+    until_agreed(group, &[&a, &b]).await;
+    let mut events = b.events();
+    // Ann is shown ciphertext that Ben never sees: she cannot read it, and tells what she saw.
+    server.world().tamper = Some((ann.device, |entry: &mut v1::Entry| {
+        if let Some(Body::Message(message)) = &mut entry.body {
+            *message = b"forged".to_vec().into();
+        }
+    }));
+    b.send(group, "one").await.expect("sent");
+    until("ann has read on", || async { a.engine_log(group).cursor >= 2 }).await;
+    a.send(group, "two").await.expect("sent");
+    loop {
+        match events.recv().await.expect("open") {
+            Event::Alarm { alarm: Alarm::SplitView { by }, .. } => return assert_eq!(by, "ann"),
+            _ => {}
+        }
+    }
+}
