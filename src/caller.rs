@@ -75,7 +75,9 @@ impl Caller for Device {
     fn admit(connection: &Arc<Connection>) -> Result<Self, Refusal> {
         match &connection.identity {
             Identity::Active(device) => Ok(device.clone()),
-            Identity::Pending(_) => Err(Refusal::forbidden("this device is pending: approve it on another device of the account first")),
+            Identity::Pending(_) => {
+                Err(Refusal::forbidden("this device is pending: approve it on another device of the account first"))
+            }
             Identity::Operator => Err(Refusal::forbidden("the control socket speaks for the operator, not for a device")),
             Identity::Guest => Err(Refusal::unauthenticated("sign in first")),
         }
@@ -106,4 +108,3 @@ impl Caller for Operator {
         }
     }
 }
-

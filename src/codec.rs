@@ -94,9 +94,8 @@ fn measure(frame: &[u8]) -> Result<u64, Malformed> {
         }
     }
     let Some(inner) = inner else { return Ok(request_id) };
-    let counted = count(inner, OUTER_FIELDS).and_then(|bodies| {
-        bodies.into_iter().try_for_each(|body| count(body, FIELDS_PER_REQUEST).map(|_| ()))
-    });
+    let counted = count(inner, OUTER_FIELDS)
+        .and_then(|bodies| bodies.into_iter().try_for_each(|body| count(body, FIELDS_PER_REQUEST).map(|_| ())));
     counted.ok_or(malformed(request_id, "the message is malformed or has too many fields")).map(|()| request_id)
 }
 
@@ -207,7 +206,12 @@ mod tests {
 
     #[test]
     fn groups_tag_zero_and_lying_lengths_are_refused() {
-        for bytes in [&[0x0b_u8][..], &[0x00, 1], &[0x12, 0xff, 0xff, 0xff, 0xff, 0x0f], &[0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]] {
+        for bytes in [
+            &[0x0b_u8][..],
+            &[0x00, 1],
+            &[0x12, 0xff, 0xff, 0xff, 0xff, 0x0f],
+            &[0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+        ] {
             assert!(refused(bytes).is_some(), "{bytes:?} was read");
         }
     }

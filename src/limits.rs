@@ -112,4 +112,5 @@ impl Limits {
 
 const _: () = assert!(BYTES_PER_PAGE <= SEND_BUFFER && SEND_BUFFER < SEND_BUFFER_HARD, "a page fits the send buffer");
 const _: () = assert!(BYTES_PER_PAGE <= ENTRIES_CREDIT, "a page fits the credit");
-const _: () = assert!(POSITIONS <= FIELDS_PER_REQUEST && KEY_PACKAGES_PER_REQUEST <= FIELDS_PER_REQUEST, "allowed batches decode");
+const _: () =
+    assert!(POSITIONS <= FIELDS_PER_REQUEST && KEY_PACKAGES_PER_REQUEST <= FIELDS_PER_REQUEST, "allowed batches decode");

@@ -149,9 +149,23 @@ pub enum CloseCode {
 impl CloseCode {
     /// Every code this server sends.
     pub const ALL: [Self; 17] = [
-        Self::Normal, Self::Malformed, Self::Text, Self::TooBig, Self::Fault, Self::Restart, Self::Overloaded,
-        Self::AuthenticationDeadline, Self::AuthenticationFailed, Self::SessionEnded, Self::AccountDisabled, Self::Order,
-        Self::MalformedEnvelope, Self::RateAbuse, Self::Superseded, Self::HeartbeatLost, Self::SlowReader,
+        Self::Normal,
+        Self::Malformed,
+        Self::Text,
+        Self::TooBig,
+        Self::Fault,
+        Self::Restart,
+        Self::Overloaded,
+        Self::AuthenticationDeadline,
+        Self::AuthenticationFailed,
+        Self::SessionEnded,
+        Self::AccountDisabled,
+        Self::Order,
+        Self::MalformedEnvelope,
+        Self::RateAbuse,
+        Self::Superseded,
+        Self::HeartbeatLost,
+        Self::SlowReader,
     ];
 
     /// The text of the close frame.

@@ -32,7 +32,13 @@ const NAME_MAX: usize = 128;
 
 impl Client {
     /// Makes an account with this device as its first, from an invite link, in `home`.
-    pub async fn join(home: &Path, link: &str, username: &str, password: Option<Zeroizing<String>>, options: Options) -> Result<Self, Error> {
+    pub async fn join(
+        home: &Path,
+        link: &str,
+        username: &str,
+        password: Option<Zeroizing<String>>,
+        options: Options,
+    ) -> Result<Self, Error> {
         let link: JoinLink = link.parse()?;
         let (key, identity) = (Arc::new(DeviceKey::generate()), DeviceKey::generate());
         let (account_id, device_id) = (entropy::random(), entropy::random());
@@ -59,7 +65,13 @@ impl Client {
     }
 
     /// Enrols this device into an existing account. It is pending until one of the account's devices approves it.
-    pub async fn login(home: &Path, link: &str, username: &str, password: Zeroizing<String>, options: Options) -> Result<Self, Error> {
+    pub async fn login(
+        home: &Path,
+        link: &str,
+        username: &str,
+        password: Zeroizing<String>,
+        options: Options,
+    ) -> Result<Self, Error> {
         let link: JoinLink = link.parse()?;
         let key = Arc::new(DeviceKey::generate());
         let device_id = entropy::random();
@@ -231,10 +243,18 @@ impl Client {
     }
 
     /// Starts on a connection that stands already: the real one, or one of a test.
-    pub(crate) fn start_on(core: Core, record: &AccountRecord, key: Arc<DeviceKey>, remote: Arc<dyn Remote>, events: mpsc::Receiver<ConnectionEvent>, options: Options) -> Self {
+    pub(crate) fn start_on(
+        core: Core,
+        record: &AccountRecord,
+        key: Arc<DeviceKey>,
+        remote: Arc<dyn Remote>,
+        events: mpsc::Receiver<ConnectionEvent>,
+        options: Options,
+    ) -> Self {
         let engine = Engine::new(core, remote, key, options.clock);
         engine.spawn(engine::receive(Arc::clone(&engine), events));
-        let account = AccountInfo { username: record.username.clone(), account_id: record.account_id, device_id: record.device_id };
+        let account =
+            AccountInfo { username: record.username.clone(), account_id: record.account_id, device_id: record.device_id };
         Self { _guard: Arc::new(Guard(Arc::clone(&engine))), engine, account: Arc::new(account) }
     }
 
@@ -348,7 +368,9 @@ fn undo_on_error<T>(home: &Path, result: Result<T, Error>) -> Result<T, Error> {
 fn check_text(text: &str) -> Result<(), Error> {
     match text.len() {
         0 => Err(Error::Usage("there is nothing to send".to_owned())),
-        length if length > TEXT_MAX => Err(Error::Usage(format!("the text has {length} bytes, at most {TEXT_MAX} fit a message"))),
+        length if length > TEXT_MAX => {
+            Err(Error::Usage(format!("the text has {length} bytes, at most {TEXT_MAX} fit a message")))
+        }
         _ => Ok(()),
     }
 }

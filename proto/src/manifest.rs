@@ -82,7 +82,11 @@ impl Body {
         let (header, rest) = bytes.split_at_checked(HEADER_LENGTH).ok_or(InvalidManifest)?;
         let (devices, rest) = (rest.chunks_exact(DEVICE_LENGTH), rest.chunks_exact(DEVICE_LENGTH).remainder());
         let count = u16::from_be_bytes(array(&header[65..67]));
-        if header[0] != 1 || !rest.is_empty() || usize::from(count) != devices.len() || !(1..=DEVICES_MAX).contains(&devices.len()) {
+        if header[0] != 1
+            || !rest.is_empty()
+            || usize::from(count) != devices.len()
+            || !(1..=DEVICES_MAX).contains(&devices.len())
+        {
             return Err(InvalidManifest);
         }
         let devices: Vec<Device> = devices.map(device).collect::<Result<_, _>>()?;
@@ -131,7 +135,13 @@ mod tests {
 
     fn body() -> Body {
         let device = |id: u8, signer| Device { device_id: [id; 16], device_key: [id; 32], signer };
-        Body { account_id: [9; 16], version: 2, previous: [7; 32], issued_at_ms: 5, devices: vec![device(1, true), device(2, false)] }
+        Body {
+            account_id: [9; 16],
+            version: 2,
+            previous: [7; 32],
+            issued_at_ms: 5,
+            devices: vec![device(1, true), device(2, false)],
+        }
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl SignIn<'_> {
     /// The bytes to sign and to verify.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
-        let fields = [self.server_id, self.account_id, self.device_id, self.challenge, self.client_nonce, self.purpose.as_bytes()];
+        let fields =
+            [self.server_id, self.account_id, self.device_id, self.challenge, self.client_nonce, self.purpose.as_bytes()];
         labelled("SignIn", &fields)
     }
 }

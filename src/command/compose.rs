@@ -57,7 +57,12 @@ pub(super) fn server(
 ) -> Result<Arc<Server>, Failure> {
     let key = ServerKey::load_or_create(directory.path())?;
     let store = Store::open(directory, store_options(config), clock.clone())?;
-    let auth = Auth { passwords: Passwords::new(config.password_hashes_max, PASSWORD_QUEUE), attempts: Attempts::default(), tickets: Tickets::default(), key };
+    let auth = Auth {
+        passwords: Passwords::new(config.password_hashes_max, PASSWORD_QUEUE),
+        attempts: Attempts::default(),
+        tickets: Tickets::default(),
+        key,
+    };
     let invites = InviteAddress { base_url, authority_pin: tls.authority_pin().map(str::to_owned) };
     Ok(Arc::new(Server::new(settings(config, invites), clock, store, auth)))
 }
@@ -84,10 +89,7 @@ fn settings(config: &Config, invites: InviteAddress) -> Settings {
             config::RegistrationMode::Open => RegistrationMode::Open,
             config::RegistrationMode::Closed => RegistrationMode::Closed,
         },
-        limits: Limits {
-            frame: config.frame_bytes_max,
-            application_message: config.message_bytes_max,
-        },
+        limits: Limits { frame: config.frame_bytes_max, application_message: config.message_bytes_max },
         heartbeat: Duration::from_secs(config.heartbeat_interval_seconds),
         authentication_deadline: Duration::from_secs(config.authentication_deadline_seconds),
         token_life: Duration::from_hours(config.token_days * 24),

@@ -90,18 +90,14 @@ pub async fn by_ticket(server: &Arc<Server>, connection: &Connection, ticket: &s
 
 async fn by_secret(server: &Arc<Server>, connection: &Connection, device: crate::ids::DeviceId) -> Result<v1::Session, Refusal> {
     let known = server.store.device(device).await?.ok_or_else(refused)?;
-    let device = Device {
-        account: known.account_id,
-        device,
-        key: known.device_key,
-        by_key: false,
-        challenge: connection.challenge,
-    };
+    let device =
+        Device { account: known.account_id, device, key: known.device_key, by_key: false, challenge: connection.challenge };
     admit(server, connection, device, 0, Vec::new()).await
 }
 
 async fn look_up(server: &Arc<Server>, device: &Device) -> Result<(Account, DeviceState), Refusal> {
-    let known = server.store.device(device.device).await?.filter(|known| known.account_id == device.account).ok_or_else(refused)?;
+    let known =
+        server.store.device(device.device).await?.filter(|known| known.account_id == device.account).ok_or_else(refused)?;
     let account = server.store.account(device.account).await?.filter(|account| account.enabled).ok_or_else(refused)?;
     if known.state == DeviceState::Revoked { Err(refused()) } else { Ok((account, known.state)) }
 }

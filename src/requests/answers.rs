@@ -17,7 +17,12 @@ use crate::{
 
 /// What the loser of a race, or a sender of an old epoch, needs to go on: what it has not acknowledged, bounded, through
 /// the same window filter as delivery.
-pub async fn stale(server: &Arc<Server>, group: GroupId, device: DeviceId, current_epoch: Epoch) -> Result<v1::StaleEpoch, Refusal> {
+pub async fn stale(
+    server: &Arc<Server>,
+    group: GroupId,
+    device: DeviceId,
+    current_epoch: Epoch,
+) -> Result<v1::StaleEpoch, Refusal> {
     let log = LogId::Group(group);
     let Some(position) = server.store.position(log, device).await? else {
         return Ok(v1::StaleEpoch { current_epoch, entries: Vec::new(), more: true });
@@ -47,7 +52,9 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy => Self::unavailable("too much waits to be written", 250),
-            StoreError::DiskLow => Self::new(v1::FailureCode::QuotaExceeded, "the server's disk is nearly full: its operator has to make room"),
+            StoreError::DiskLow => {
+                Self::new(v1::FailureCode::QuotaExceeded, "the server's disk is nearly full: its operator has to make room")
+            }
             StoreError::Failed => Self::unavailable("the server's storage failed: it restarts", 2000),
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use sovereign_proto::v1::{ClaimKeyPackagesRequest, ClaimKeyPackagesResponse, ClaimedKeyPackage, DeviceRef, push};
 
 use super::{
-    Handle, nomination,
+    Handle,
     answers::{self, bytes},
-    parse,
+    nomination, parse,
 };
 use crate::{
     caller::Device,

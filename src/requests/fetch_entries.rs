@@ -17,7 +17,8 @@ impl Handle for FetchEntriesRequest {
     type Caller = Device;
 
     async fn handle(self, device: Device, server: &Arc<Server>) -> Result<FetchEntriesResponse, Refusal> {
-        let log = wire::log(&self.group_id, device.device).ok_or_else(|| Refusal::invalid("group_id is neither empty nor 32 bytes"))?;
+        let log =
+            wire::log(&self.group_id, device.device).ok_or_else(|| Refusal::invalid("group_id is neither empty nor 32 bytes"))?;
         let limit = match self.limit as usize {
             0 => ENTRIES_PER_PAGE,
             limit => limit.min(ENTRIES_PER_PAGE),

@@ -83,7 +83,9 @@ async fn bounded<T>(handler: impl Future<Output = Result<T, Refusal>>) -> Result
             tracing::error!(incident, "a handler panicked");
             Err(Refusal::internal(&incident))
         }
-        Err(_elapsed) => Err(Refusal::new(FailureCode::DeadlineExceeded, "it took too long: whether it was done is unknown, so ask again")),
+        Err(_elapsed) => {
+            Err(Refusal::new(FailureCode::DeadlineExceeded, "it took too long: whether it was done is unknown, so ask again"))
+        }
     }
 }
 

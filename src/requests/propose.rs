@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sovereign_proto::v1::{ProposeRequest, ProposeResponse};
 
-use super::{Handle, answers, parse, submit_commit::{frozen, server_behind}};
+use super::{
+    Handle, answers, parse,
+    submit_commit::{frozen, server_behind},
+};
 use crate::{
     caller::Device,
     ids::{Epoch, GroupId, LogId},
@@ -65,7 +68,13 @@ impl Handle for ProposeRequest {
     }
 }
 
-async fn known(server: &Arc<Server>, group: GroupId, device: &Device, epoch: Epoch, proposal: Bytes) -> Result<ProposeResponse, Refusal> {
+async fn known(
+    server: &Arc<Server>,
+    group: GroupId,
+    device: &Device,
+    epoch: Epoch,
+    proposal: Bytes,
+) -> Result<ProposeResponse, Refusal> {
     match server.store.propose(group, device.device, epoch, proposal, server.clock.now_ms()).await? {
         ProposeOutcome::Accepted { seq } | ProposeOutcome::Duplicate { seq } => Ok(ProposeResponse { seq }),
         _ => Err(Refusal::conflict("the group moved on meanwhile")),

@@ -8,7 +8,7 @@ use sovereign_proto::{
     v1::{self, Manifest, PublishManifestRequest, PublishManifestResponse, push},
 };
 
-use super::{Handle, nomination, admission};
+use super::{Handle, admission, nomination};
 use crate::{
     auth::proof,
     caller::Device,
@@ -28,8 +28,8 @@ impl Handle for PublishManifestRequest {
         let previous = newest.first().and_then(|bytes| Manifest::decode(bytes.as_slice()).ok());
         let previous = previous.and_then(|manifest| Body::decode(&manifest.body).ok());
         let previous = previous.ok_or_else(|| Refusal::conflict("the account has no manifest to build on"))?;
-        let body =
-            proof::check_manifest(&manifest, Some(&previous), &account.identity_key).map_err(|error| Refusal::invalid(error.to_string()))?;
+        let body = proof::check_manifest(&manifest, Some(&previous), &account.identity_key)
+            .map_err(|error| Refusal::invalid(error.to_string()))?;
         let listed = |device: &sovereign_proto::manifest::Device| NewDevice {
             device_id: DeviceId(device.device_id),
             device_key: device.device_key,

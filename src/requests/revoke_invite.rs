@@ -15,6 +15,10 @@ impl Handle for RevokeInviteRequest {
             return Err(Refusal::invalid("an invite's id is at least 8 hex digits, as `invite list` shows it"));
         }
         let id = self.id.to_ascii_lowercase();
-        if server.store.revoke_invite(id, server.clock.now_ms()).await? { Ok(RevokeInviteResponse {}) } else { Err(Refusal::not_found()) }
+        if server.store.revoke_invite(id, server.clock.now_ms()).await? {
+            Ok(RevokeInviteResponse {})
+        } else {
+            Err(Refusal::not_found())
+        }
     }
 }

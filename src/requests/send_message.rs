@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use sovereign_proto::v1::{SendMessageRequest, SendMessageResponse};
 
-use super::{Handle, answers, parse, submit_commit::{frozen, server_behind}};
+use super::{
+    Handle, answers, parse,
+    submit_commit::{frozen, server_behind},
+};
 use crate::{
     caller::Device,
     ids::LogId,

@@ -28,7 +28,8 @@ impl Handle for SignInRequest {
         let device = Device { account, device, key: key.unwrap_or([0; 32]), by_key: true, challenge: connection.challenge };
         proof::check(&server.auth.key.server_id(), &device, PURPOSE_SIGN_IN, self.proof.as_ref())?;
         let positions = self.positions.iter().take(POSITIONS);
-        let positions = positions.filter_map(|position| Some((wire::log(&position.group_id, device.device)?, position.seq))).collect();
+        let positions =
+            positions.filter_map(|position| Some((wire::log(&position.group_id, device.device)?, position.seq))).collect();
         let session = admission::admit(server, &connection, device, self.incarnation, positions).await?;
         Ok(SignInResponse { session: Some(session) })
     }

@@ -28,8 +28,13 @@ impl Handle for SignInWithPasswordRequest {
             device_key: parse::key(&self.device_key, "device_key is not 32 bytes")?,
         };
         let unknown = AccountId([0; 16]);
-        let mut device =
-            Device { account: unknown, device: new.device_id, key: new.device_key, by_key: true, challenge: connection.challenge };
+        let mut device = Device {
+            account: unknown,
+            device: new.device_id,
+            key: new.device_key,
+            by_key: true,
+            challenge: connection.challenge,
+        };
         proof::check(&server.auth.key.server_id(), &device, PURPOSE_ENROL, self.proof.as_ref())?;
         let (address, now) = (connection.address, server.clock.now_ms());
         let guessed = self.username.to_ascii_lowercase();
@@ -47,7 +52,9 @@ impl Handle for SignInWithPasswordRequest {
         };
         match server.store.enrol_pending(account.account_id, new, now).await? {
             EnrolOutcome::Enrolled => {}
-            EnrolOutcome::Refused => return Err(Refusal::conflict("the device cannot be enrolled: make a new key, or revoke an old device")),
+            EnrolOutcome::Refused => {
+                return Err(Refusal::conflict("the device cannot be enrolled: make a new key, or revoke an old device"));
+            }
         }
         device.account = account.account_id;
         let session = admission::admit(server, &connection, device, 0, Vec::new()).await?;

@@ -34,7 +34,9 @@ impl Handle for SignUpRequest {
         let identity_key = parse::key(&self.identity_key, "identity_key is not 32 bytes")?;
         let manifest = self.manifest.ok_or_else(|| Refusal::invalid("the manifest is missing"))?;
         let body = proof::check_manifest(&manifest, None, &identity_key).map_err(|error| Refusal::invalid(error.to_string()))?;
-        let [first] = body.devices.as_slice() else { return Err(Refusal::invalid("the first manifest lists exactly one device")) };
+        let [first] = body.devices.as_slice() else {
+            return Err(Refusal::invalid("the first manifest lists exactly one device"));
+        };
         let device = Device {
             account: AccountId(body.account_id),
             device: DeviceId(first.device_id),
@@ -61,7 +63,9 @@ impl Handle for SignUpRequest {
         match server.store.sign_up(account).await? {
             SignUpOutcome::Created { .. } => {}
             SignUpOutcome::UsernameTaken => return Err(Refusal::conflict("the username is taken")),
-            SignUpOutcome::IdTaken => return Err(Refusal::conflict("account, device or identity key is known already: make new ones")),
+            SignUpOutcome::IdTaken => {
+                return Err(Refusal::conflict("account, device or identity key is known already: make new ones"));
+            }
             SignUpOutcome::InviteInvalid => {
                 server.auth.attempts.wrong(address, None, now);
                 return Err(Refusal::forbidden("the invite is not good (any more): ask for a new one"));

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use sovereign_proto::v1::{CommitAccepted, CommitRejected, SubmitCommitRequest, SubmitCommitResponse, submit_commit_response::Outcome};
+use sovereign_proto::v1::{
+    CommitAccepted, CommitRejected, SubmitCommitRequest, SubmitCommitResponse, submit_commit_response::Outcome,
+};
 
-use super::{Handle, nomination, answers, parse};
+use super::{Handle, answers, nomination, parse};
 use crate::{
     caller::Device,
     groups::{Slot, stored_leaf},
@@ -155,7 +157,9 @@ async fn store(
         CommitOutcome::ServerBehind => Err(server_behind()),
         CommitOutcome::Conflict => Err(Refusal::conflict("this commit, or one of its client ids, came before in another bundle")),
         CommitOutcome::NotFound => Err(Refusal::not_found()),
-        CommitOutcome::BadAdd(_) => Err(Refusal::invalid("an added device has no open claim for this group, is not active, or is in it already")),
+        CommitOutcome::BadAdd(_) => {
+            Err(Refusal::invalid("an added device has no open claim for this group, is not active, or is in it already"))
+        }
         CommitOutcome::Frozen => Err(frozen()),
     }
 }
@@ -175,7 +179,12 @@ fn accepted(seq: u64, epoch: u64, duplicate: bool) -> SubmitCommitResponse {
     SubmitCommitResponse { outcome: Some(Outcome::Accepted(CommitAccepted { seq, epoch, duplicate })) }
 }
 
-async fn rejected(server: &Arc<Server>, group: GroupId, device: DeviceId, current_epoch: u64) -> Result<SubmitCommitResponse, Refusal> {
+async fn rejected(
+    server: &Arc<Server>,
+    group: GroupId,
+    device: DeviceId,
+    current_epoch: u64,
+) -> Result<SubmitCommitResponse, Refusal> {
     let stale = answers::stale(server, group, device, current_epoch).await?;
     Ok(SubmitCommitResponse { outcome: Some(Outcome::Rejected(CommitRejected { stale: Some(stale) })) })
 }

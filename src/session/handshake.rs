@@ -1,6 +1,9 @@
 //! From the first byte to a known caller: `Hello`, and what follows from an authentication that went well.
 
-use std::{net::IpAddr, sync::{Arc, Mutex}};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
 
 use futures_util::stream::FuturesUnordered;
 use sovereign_proto::v1::{self, push};
@@ -10,8 +13,7 @@ use super::{Delivery, Heartbeat, Phase, Session, link::Link};
 use crate::{
     caller::{Admission, Connection, Identity},
     clock::monotonic,
-    codec,
-    entropy,
+    codec, entropy,
     hub::Inbox,
     refusal::CloseCode,
     requests::admission,
@@ -130,7 +132,11 @@ impl Server {
             server_key: bytes::Bytes::copy_from_slice(&self.auth.key.public()),
             challenge: bytes::Bytes::copy_from_slice(&challenge),
             server_time_ms,
-            signature: bytes::Bytes::copy_from_slice(&self.auth.key.sign_hello(&settings.server_name, &challenge, server_time_ms)),
+            signature: bytes::Bytes::copy_from_slice(&self.auth.key.sign_hello(
+                &settings.server_name,
+                &challenge,
+                server_time_ms,
+            )),
             limits: Some(settings.limits.announced()),
             features: crate::server::FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
             heartbeat_interval_ms: u32::try_from(settings.heartbeat.as_millis()).unwrap_or(u32::MAX),

@@ -16,13 +16,13 @@ use std::{collections::HashMap, future::poll_fn, sync::Arc};
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use sovereign_proto::v1::{self, push};
 
+pub use self::handshake::{Credential, Peer};
 use self::{
     delivery::{Delivery, Step},
     heartbeat::{Due, Heartbeat},
     link::{Event, Incoming, Link},
     work::{Done, Work},
 };
-pub use self::handshake::{Credential, Peer};
 use crate::{
     caller::{Connection, Identity},
     clock::{Instant, monotonic},

@@ -20,7 +20,10 @@ pub type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 /// How it ended.
 pub enum Done {
     /// Exactly one for every request.
-    Answered { id: u64, result: Result<response::Body, Refusal> },
+    Answered {
+        id: u64,
+        result: Result<response::Body, Refusal>,
+    },
     Position(LogId, Result<Option<LogPosition>, StoreError>),
     Page(LogId, Seq, Result<Option<Page>, StoreError>),
     /// Groups that have become readable.

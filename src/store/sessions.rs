@@ -114,13 +114,12 @@ fn signed_in(db: &Connection, id: DeviceId) -> Sql<SignedIn> {
 }
 
 fn readable_groups(db: &Connection, device_no: i64) -> Sql<Vec<GroupId>> {
-    db
-        .prepare_cached(
-            "SELECT DISTINCT group_id FROM windows JOIN groups USING (log_no)
+    db.prepare_cached(
+        "SELECT DISTINCT group_id FROM windows JOIN groups USING (log_no)
              WHERE device_no = ?1 AND state < 2 AND welcome_seq IS NULL ORDER BY group_id",
-        )?
-        .query_map([device_no], |row| row.get::<_, GroupId>(0))?
-        .collect()
+    )?
+    .query_map([device_no], |row| row.get::<_, GroupId>(0))?
+    .collect()
 }
 
 /// Where the window that flows now stands; `None` if none does.

@@ -11,32 +11,80 @@ use sovereign_proto::v1::{FailureCode, REQUEST_NAMES};
 
 /// Module → layer; imports point down or stay within a layer, and the parts of layer 2 are strangers to each other.
 const LAYERS: &[(&str, u8)] = &[
-    ("main", 7), ("command", 7),
+    ("main", 7),
+    ("command", 7),
     ("transport", 6),
     ("session", 5),
     ("requests", 4),
-    ("server", 3), ("caller", 3), ("groups", 3), ("duties", 3), ("wire", 3),
-    ("store", 2), ("hub", 2), ("mls", 2), ("auth", 2),
-    ("codec", 1), ("identity", 1), ("refusal", 1), ("limits", 1), ("config", 1), ("telemetry", 1), ("private_file", 1),
-    ("ids", 0), ("clock", 0), ("entropy", 0),
+    ("server", 3),
+    ("caller", 3),
+    ("groups", 3),
+    ("duties", 3),
+    ("wire", 3),
+    ("store", 2),
+    ("hub", 2),
+    ("mls", 2),
+    ("auth", 2),
+    ("codec", 1),
+    ("identity", 1),
+    ("refusal", 1),
+    ("limits", 1),
+    ("config", 1),
+    ("telemetry", 1),
+    ("private_file", 1),
+    ("ids", 0),
+    ("clock", 0),
+    ("entropy", 0),
 ];
 
 /// Dependency → the only places of `src/` that may name it.
 const DOORS: &[(&str, &[&str])] = &[
-    ("axum", &["transport"]), ("hyper", &["transport"]), ("hyper_util", &["transport"]), ("tower", &["transport"]),
+    ("axum", &["transport"]),
+    ("hyper", &["transport"]),
+    ("hyper_util", &["transport"]),
+    ("tower", &["transport"]),
     ("tokio_websockets", &["transport"]),
-    ("rustls", &["transport/tls"]), ("tokio_rustls", &["transport"]), ("rcgen", &["transport/tls"]),
+    ("rustls", &["transport/tls"]),
+    ("tokio_rustls", &["transport"]),
+    ("rcgen", &["transport/tls"]),
     ("rusqlite", &["store"]),
-    ("openmls", &["mls"]), ("openmls_rust_crypto", &["mls"]), ("openmls_traits", &["mls"]), ("tls_codec", &["mls"]),
+    ("openmls", &["mls"]),
+    ("openmls_rust_crypto", &["mls"]),
+    ("openmls_traits", &["mls"]),
+    ("tls_codec", &["mls"]),
     ("argon2", &["auth/password.rs"]),
     ("getrandom", &["entropy.rs"]),
 ];
 
 /// What may stand in the root of the repository.
 const ROOT: &[&str] = &[
-    ".ci", ".git", ".gitignore", ".cargo", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "Cargo.lock", "Cargo.toml",
-    "LICENSE-APACHE", "LICENSE-MIT", "README.md", "SECURITY.md", "benches", "build.rs", "cli", "client", "clippy.toml",
-    "deny.toml", "docs", "migrations", "proto", "rustfmt.toml", "scripts", "src", "target", "tests",
+    ".ci",
+    ".git",
+    ".gitignore",
+    ".cargo",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "SECURITY.md",
+    "benches",
+    "build.rs",
+    "cli",
+    "client",
+    "clippy.toml",
+    "deny.toml",
+    "docs",
+    "migrations",
+    "proto",
+    "rustfmt.toml",
+    "scripts",
+    "src",
+    "target",
+    "tests",
 ];
 
 fn root() -> PathBuf {
@@ -165,7 +213,12 @@ fn decisions_are_numbered_without_holes() {
         if name == "README.md" {
             continue;
         }
-        numbers.push(name.split('-').next().and_then(|number| number.parse::<usize>().ok()).unwrap_or_else(|| panic!("{name} has no number")));
+        numbers.push(
+            name.split('-')
+                .next()
+                .and_then(|number| number.parse::<usize>().ok())
+                .unwrap_or_else(|| panic!("{name} has no number")),
+        );
         let text = read(&path);
         for part in ["Status", "Date", "## Context", "## Decision", "## Consequences"] {
             assert!(text.contains(part), "{name} says nothing under {part}");
@@ -181,7 +234,10 @@ fn every_request_has_a_handler_and_a_test() {
         let file = snake(request);
         for path in [format!("src/requests/{file}.rs"), format!("tests/it/requests/{file}.rs")] {
             let text = read(&root().join(&path));
-            assert!(text.contains(request) && (path.starts_with("src") || text.contains("#[tokio::test]")), "{path} says nothing of {request}");
+            assert!(
+                text.contains(request) && (path.starts_with("src") || text.contains("#[tokio::test]")),
+                "{path} says nothing of {request}"
+            );
         }
     }
 }
@@ -208,14 +264,16 @@ fn all_tests() -> String {
 fn every_failure_code_is_provoked() {
     let tests = all_tests();
     let codes = (1..).map_while(|number| FailureCode::try_from(number).ok());
-    let missing: Vec<String> = codes.map(|code| format!("{code:?}")).filter(|code| !tests.contains(&format!("FailureCode::{code}"))).collect();
+    let missing: Vec<String> =
+        codes.map(|code| format!("{code:?}")).filter(|code| !tests.contains(&format!("FailureCode::{code}"))).collect();
     assert!(missing.is_empty(), "no test provokes {missing:?}");
 }
 
 #[test]
 fn every_close_code_is_provoked() {
     let tests = all_tests();
-    let provoked = |code: &CloseCode| tests.contains(&format!("{})", *code as u16)) || tests.contains(&format!("CloseCode::{code:?}"));
+    let provoked =
+        |code: &CloseCode| tests.contains(&format!("{})", *code as u16)) || tests.contains(&format!("CloseCode::{code:?}"));
     let missing: Vec<CloseCode> = CloseCode::ALL.into_iter().filter(|code| !provoked(code)).collect();
     assert!(missing.is_empty(), "no test provokes {missing:?}");
 }

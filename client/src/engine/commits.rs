@@ -102,7 +102,11 @@ impl Work<'_> {
                 Plan::Refuse(Error::Usage("nobody removes themselves: leave the group instead".to_owned()))
             }
             IntentKind::Remove(_) | IntentKind::RemoveDevices(_) => {
-                if self.removes(id, &leaves, intent)?.is_empty() { Plan::Done } else { commit(Vec::new(), Vec::new()) }
+                if self.removes(id, &leaves, intent)?.is_empty() {
+                    Plan::Done
+                } else {
+                    commit(Vec::new(), Vec::new())
+                }
             }
         })
     }
@@ -197,7 +201,13 @@ impl Work<'_> {
     }
 
     /// A commit of another device.
-    pub(super) fn foreign_commit(&mut self, mut record: GroupRecord, log: LogRecord, entry: &v1::Entry, commit: &[u8]) -> Result<Need, Error> {
+    pub(super) fn foreign_commit(
+        &mut self,
+        mut record: GroupRecord,
+        log: LogRecord,
+        entry: &v1::Entry,
+        commit: &[u8],
+    ) -> Result<Need, Error> {
         let id = record.id;
         let (before, epoch, roles) = self.look(&id, |group| (group.leaves(), group.epoch(), group.roles()))?;
         let proposals = self.proposals(&id, epoch)?;
@@ -255,7 +265,14 @@ impl Work<'_> {
     }
 
     /// Notices a commit that the roles did not allow. The server refuses such; this device looks itself.
-    fn judge(&mut self, id: &[u8; 32], effect: &CommitEffect, before: &[Leaf], roles: &Roles, leavers: &[DeviceRef]) -> Result<(), Error> {
+    fn judge(
+        &mut self,
+        id: &[u8; 32],
+        effect: &CommitEffect,
+        before: &[Leaf],
+        roles: &Roles,
+        leavers: &[DeviceRef],
+    ) -> Result<(), Error> {
         let allowed = roles.may_administer(&effect.by.account, before.iter().map(|leaf| leaf.of.account));
         let now = self.look(id, crate::mls::Group::roles)?;
         let mut broken = !allowed && now != *roles;
@@ -294,10 +311,20 @@ impl Work<'_> {
 
     /// The contents of a bundle's messages; their counters follow the last one of this device.
     fn contents(&mut self, record: &mut GroupRecord, said: &[Said]) -> Result<Vec<Vec<u8>>, Error> {
-        said.iter().zip(record.counter + 1..).map(|(said, counter)| Ok(content::encode(said, &self.view(&record.id, counter)?))).collect()
+        said.iter()
+            .zip(record.counter + 1..)
+            .map(|(said, counter)| Ok(content::encode(said, &self.view(&record.id, counter)?)))
+            .collect()
     }
 
-    fn keep_bundle(&mut self, id: &[u8; 32], intent: Option<[u8; 16]>, external: bool, staged: Staged, said: Vec<Said>) -> Result<(), Error> {
+    fn keep_bundle(
+        &mut self,
+        id: &[u8; 32],
+        intent: Option<[u8; 16]>,
+        external: bool,
+        staged: Staged,
+        said: Vec<Said>,
+    ) -> Result<(), Error> {
         let messages = staged.messages.into_iter().zip(said);
         let bundle = BundleRecord {
             intent,

@@ -132,7 +132,11 @@ impl<'a> Work<'a> {
     }
 
     /// Changes a group's MLS state. When `change` fails, the rows and the memory are as before.
-    pub(crate) fn change<T, E>(&mut self, id: &[u8; 32], change: impl FnOnce(&Provider<'_>, &mut Group) -> Result<T, E>) -> Result<Result<T, E>, Error> {
+    pub(crate) fn change<T, E>(
+        &mut self,
+        id: &[u8; 32],
+        change: impl FnOnce(&Provider<'_>, &mut Group) -> Result<T, E>,
+    ) -> Result<Result<T, E>, Error> {
         let mls = self.mls;
         let provider = mls.provider(self.tx);
         let mut group = self.groups.take(&provider, id)?;

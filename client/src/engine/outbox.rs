@@ -53,7 +53,8 @@ impl Work<'_> {
             (Stage::Active, _) => {}
             _ => return Ok(()),
         }
-        let mut accounts: Vec<[u8; 16]> = self.look(&record.id, |group| group.leaves().iter().map(|leaf| leaf.of.account).collect())?;
+        let mut accounts: Vec<[u8; 16]> =
+            self.look(&record.id, |group| group.leaves().iter().map(|leaf| leaf.of.account).collect())?;
         accounts.sort_unstable();
         accounts.dedup();
         for account in accounts {

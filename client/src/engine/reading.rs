@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{GroupInfo, GroupState, Member, Message},
     mls::Mls,
+    model::{GroupInfo, GroupState, Member, Message},
     vault::{Space, Tx},
 };
 
@@ -88,7 +88,12 @@ impl<'a> Work<'a> {
                     member.devices += 1;
                     member.leaving |= leaving;
                 }
-                None => members.push(Member { username: self.name_of(&leaf.of.account)?, account_id: leaf.of.account, devices: 1, leaving }),
+                None => members.push(Member {
+                    username: self.name_of(&leaf.of.account)?,
+                    account_id: leaf.of.account,
+                    devices: 1,
+                    leaving,
+                }),
             }
         }
         members.sort_unstable_by(|a, b| a.username.cmp(&b.username));

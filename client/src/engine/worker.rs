@@ -12,11 +12,7 @@ use super::{
     records::{IntentRecord, Stage},
     remote,
 };
-use crate::{
-    connection::CallError,
-    error::Error,
-    identity::Pin,
-};
+use crate::{connection::CallError, error::Error, identity::Pin};
 
 /// Groups whose worker runs, and whether it was woken since it last looked.
 #[derive(Default)]

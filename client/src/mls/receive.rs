@@ -31,7 +31,12 @@ impl Mls {
     }
 
     /// Processes and merges a commit of another device; `proposals` are those that the log held since the last one.
-    pub(crate) fn follow(provider: &Provider<'_>, group: &mut Group, commit: &[u8], proposals: &[Vec<u8>]) -> Result<CommitEffect, MlsError> {
+    pub(crate) fn follow(
+        provider: &Provider<'_>,
+        group: &mut Group,
+        commit: &[u8],
+        proposals: &[Vec<u8>],
+    ) -> Result<CommitEffect, MlsError> {
         group.0.clear_pending_proposals(&provider.store)?;
         for proposal in proposals {
             // One that does not fit here fits nobody; a commit that refers to it fails below.

@@ -100,7 +100,11 @@ pub(super) fn private_file(path: &Path, new: bool) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(!new).create_new(new).truncate(false).mode(0o600).open(path)
 }
 
-fn wrapping(passphrase: &Zeroizing<String>, salt: &[u8], [memory, passes, lanes]: [u32; 3]) -> Result<XChaCha20Poly1305, KeyError> {
+fn wrapping(
+    passphrase: &Zeroizing<String>,
+    salt: &[u8],
+    [memory, passes, lanes]: [u32; 3],
+) -> Result<XChaCha20Poly1305, KeyError> {
     if memory > MEMORY_KIB_MAX || passes > PASSES_MAX || lanes > 16 {
         return Err(KeyError::Unknown);
     }

@@ -190,7 +190,11 @@ impl StorageProvider<V> for MlsStore<'_> {
             .collect()
     }
 
-    fn remove_proposal<G: traits::GroupId<V>, R: traits::ProposalRef<V>>(&self, group: &G, reference: &R) -> Result<(), VaultError> {
+    fn remove_proposal<G: traits::GroupId<V>, R: traits::ProposalRef<V>>(
+        &self,
+        group: &G,
+        reference: &R,
+    ) -> Result<(), VaultError> {
         let removed = json(reference)?;
         let mut list: Vec<Vec<u8>> = self.read("proposals", group)?.unwrap_or_default();
         list.retain(|item| *item != removed);

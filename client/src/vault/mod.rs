@@ -21,11 +21,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use zeroize::Zeroizing;
 
 pub use self::key::KeyError;
+use self::{lock::Lock, seal::Seal};
 pub(crate) use self::{
     mls_storage::{Diff, MlsStore},
     table::{Blob, Space, Tx},
 };
-use self::{lock::Lock, seal::Seal};
 
 /// An open vault. Dropping it releases the lock.
 pub struct Vault {

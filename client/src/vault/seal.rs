@@ -43,7 +43,8 @@ impl Seal {
     pub(super) fn seal(&self, place: Place, plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_LENGTH] = entropy::random();
         let payload = Payload { msg: plain, aad: &place.aad() };
-        let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload).expect("a row is far below the cipher's bound of 256 GiB");
+        let sealed =
+            self.cipher.encrypt(XNonce::from_slice(&nonce), payload).expect("a row is far below the cipher's bound of 256 GiB");
         [&nonce, sealed.as_slice()].concat()
     }
 

@@ -90,7 +90,8 @@ impl Member {
     pub fn create_with(&self, group_id: &[u8], roles: &Roles) -> MlsGroup {
         let required = RequiredCapabilitiesExtension::new(&[ExtensionType::Unknown(ROLES_EXTENSION)], &[], &[]);
         let roles = Extension::Unknown(ROLES_EXTENSION, UnknownExtension(roles.encode()));
-        let extensions = Extensions::from_vec(vec![Extension::RequiredCapabilities(required), roles]).expect("distinct extensions");
+        let extensions =
+            Extensions::from_vec(vec![Extension::RequiredCapabilities(required), roles]).expect("distinct extensions");
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(SUITE)
             .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
@@ -170,7 +171,8 @@ impl Member {
             .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
             .use_ratchet_tree_extension(true)
             .build();
-        let staged = StagedWelcome::new_from_welcome(&self.provider, &config, welcome, None).expect("the Welcome is for this member");
+        let staged =
+            StagedWelcome::new_from_welcome(&self.provider, &config, welcome, None).expect("the Welcome is for this member");
         staged.into_group(&self.provider).expect("the group is joined")
     }
 

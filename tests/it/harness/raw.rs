@@ -7,7 +7,10 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderValue, header};
 use prost::Message as _;
-use rustls::{ClientConfig, RootCertStore, pki_types::{CertificateDer, ServerName, pem::PemObject as _}};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
 use sovereign::entropy;
 use sovereign_proto::{
     Call, SUBPROTOCOL, SUBPROTOCOL_TOKEN_PREFIX,
@@ -63,7 +66,8 @@ impl Keys {
     }
 
     fn body(&self, version: u64, previous: [u8; 32], devices: &[&Keys]) -> Vec<u8> {
-        let listed = |keys: &&Keys| Device { device_id: keys.device, device_key: keys.key.verifying_key().to_bytes(), signer: true };
+        let listed =
+            |keys: &&Keys| Device { device_id: keys.device, device_key: keys.key.verifying_key().to_bytes(), signer: true };
         let devices = devices.iter().map(listed).collect();
         Body { account_id: self.account, version, previous, issued_at_ms: 0, devices }.encode()
     }
@@ -131,9 +135,12 @@ impl Raw {
                 _ => SUBPROTOCOL.to_owned(),
             };
             let builder = ClientBuilder::from_uri(uri);
-            let mut builder = builder.add_header(header::SEC_WEBSOCKET_PROTOCOL, value(&subprotocols)).expect("a header that is allowed");
+            let mut builder =
+                builder.add_header(header::SEC_WEBSOCKET_PROTOCOL, value(&subprotocols)).expect("a header that is allowed");
             if let Carry::Header(token) = carry {
-                builder = builder.add_header(header::AUTHORIZATION, value(&format!("Bearer {token}"))).expect("a header that is allowed");
+                builder = builder
+                    .add_header(header::AUTHORIZATION, value(&format!("Bearer {token}")))
+                    .expect("a header that is allowed");
             }
             let socket = match builder.connect_on(stream).await {
                 Ok((socket, _)) => socket,

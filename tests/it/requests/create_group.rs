@@ -4,8 +4,7 @@ use bytes::Bytes;
 use sovereign_proto::v1::{CreateGroupRequest, FailureCode, ReserveGroupRequest};
 
 use crate::harness::{
-    Member,
-    TestServer,
+    Member, TestServer,
     scene::{Person, claim_request},
 };
 

@@ -15,7 +15,8 @@ async fn the_stock_counts_what_was_published_and_replace_starts_over() {
     let server = TestServer::start().await;
     let (mut ada, keys) = Raw::sign_up(&server, "ada").await;
     let member = Member::new(&keys);
-    let stock = ada.call(publish(vec![member.key_package(), member.key_package()])).await.expect("published").stock.expect("a stock");
+    let stock =
+        ada.call(publish(vec![member.key_package(), member.key_package()])).await.expect("published").stock.expect("a stock");
     assert_eq!(stock.available, 2);
     let anew = PublishKeyPackagesRequest { replace: true, ..publish(vec![member.key_package()]) };
     assert_eq!(ada.call(anew).await.expect("published").stock.expect("a stock").available, 1);

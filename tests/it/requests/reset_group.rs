@@ -1,7 +1,9 @@
 //! ResetGroup.
 
 use bytes::Bytes;
-use sovereign_proto::v1::{FailureCode, ListGroupsRequest, ReserveGroupRequest, ResetGroupRequest, confirm_epoch_request::Verdict};
+use sovereign_proto::v1::{
+    FailureCode, ListGroupsRequest, ReserveGroupRequest, ResetGroupRequest, confirm_epoch_request::Verdict,
+};
 
 use super::confirm_epoch::confirm;
 use crate::harness::{

@@ -84,7 +84,9 @@ async fn oversize_handshakes_junk_and_foreign_groups_are_refused() {
     let good = ada.person.member.message(&mut ada.group, "good");
     let commit = ada.person.member.update(&mut ada.group);
     ada.clear();
-    let with = |ciphertext: Vec<u8>| send_request(&id, sovereign_proto::v1::OutgoingMessage { ciphertext: ciphertext.into(), ..good.clone() });
+    let with = |ciphertext: Vec<u8>| {
+        send_request(&id, sovereign_proto::v1::OutgoingMessage { ciphertext: ciphertext.into(), ..good.clone() })
+    };
     assert_eq!(ada.person.raw.refused(with(vec![0; 70_000])).await, FailureCode::TooLarge);
     assert_eq!(ada.person.raw.refused(with(commit.commit.to_vec())).await, FailureCode::InvalidArgument);
     assert_eq!(ada.person.raw.refused(with(b"junk".to_vec())).await, FailureCode::InvalidArgument);

@@ -99,21 +99,47 @@ async fn whatever_is_wrong_with_a_bundle_the_epoch_is_not_consumed() {
     let mut bad = Vec::new();
     // The membership tag at the end is the one part that only members can check.
     for at in (0..good.commit.len() - 33).step_by(37) {
-        bad.push(("commit flipped", { let mut request = good.clone(); request.commit = flip(&good.commit, at); request }));
+        bad.push(("commit flipped", {
+            let mut request = good.clone();
+            request.commit = flip(&good.commit, at);
+            request
+        }));
     }
     for at in (0..good.group_info.len()).step_by(53) {
-        bad.push(("GroupInfo flipped", { let mut request = good.clone(); request.group_info = flip(&good.group_info, at); request }));
+        bad.push(("GroupInfo flipped", {
+            let mut request = good.clone();
+            request.group_info = flip(&good.group_info, at);
+            request
+        }));
     }
-    bad.push(("no Welcome", { let mut request = good.clone(); request.welcome = Bytes::new(); request }));
-    bad.push(("no GroupInfo", { let mut request = good.clone(); request.group_info = Bytes::new(); request }));
-    bad.push(("an old GroupInfo", { let mut request = good.clone(); request.group_info = ada.person.member.group_info(&ada.group); request }));
-    bad.push(("trailing bytes", { let mut request = good.clone(); request.commit = [good.commit.as_ref(), &[0]].concat().into(); request }));
+    bad.push(("no Welcome", {
+        let mut request = good.clone();
+        request.welcome = Bytes::new();
+        request
+    }));
+    bad.push(("no GroupInfo", {
+        let mut request = good.clone();
+        request.group_info = Bytes::new();
+        request
+    }));
+    bad.push(("an old GroupInfo", {
+        let mut request = good.clone();
+        request.group_info = ada.person.member.group_info(&ada.group);
+        request
+    }));
+    bad.push(("trailing bytes", {
+        let mut request = good.clone();
+        request.commit = [good.commit.as_ref(), &[0]].concat().into();
+        request
+    }));
     let mut taken = Vec::new();
     for (what, request) in bad {
         match ada.person.raw.call(request).await {
             Err(failure) => assert!(
                 matches!(failure.code(), FailureCode::InvalidArgument | FailureCode::Conflict | FailureCode::NotFound),
-                "{what}: {:?} {}", failure.code(), failure.message
+                "{what}: {:?} {}",
+                failure.code(),
+                failure.message
             ),
             Ok(response) => {
                 // What PublicGroup cannot see (the tags only members can check) would be taken; nothing else may be.

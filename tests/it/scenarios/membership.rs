@@ -27,7 +27,8 @@ async fn a_removed_device_gets_exactly_up_to_its_removal() {
     ada.person.send(&mut ada.group, "after").await;
 
     let (mut raw, _) = Raw::sign_in(&server, &bobs_keys).await;
-    let seen: Vec<_> = raw.until_live().await.into_iter().filter(|entries| entries.group_id == id).flat_map(|entries| entries.entries).collect();
+    let seen: Vec<_> =
+        raw.until_live().await.into_iter().filter(|entries| entries.group_id == id).flat_map(|entries| entries.entries).collect();
     assert_eq!(seen.last().map(|entry| entry.seq), Some(removal), "the removing commit is the last he gets");
     let texts: Vec<_> = seen.iter().filter_map(|entry| bob.person.member.apply(&mut bob.group, entry)).collect();
     assert_eq!(texts, ["before"]);

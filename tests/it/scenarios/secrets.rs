@@ -2,10 +2,7 @@
 
 use std::{fs, path::Path};
 
-use sovereign_proto::{
-    signed::PURPOSE_ISSUE_TOKEN,
-    v1::IssueTokenRequest,
-};
+use sovereign_proto::{signed::PURPOSE_ISSUE_TOKEN, v1::IssueTokenRequest};
 
 use crate::harness::{Raw, TestServer, raw::Keys, scene::pair};
 

@@ -14,8 +14,7 @@ use openmls::prelude::{
 };
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use sovereign_proto::{
-    Call,
-    credential,
+    Call, credential,
     log::{Kind, START, entry_hash, running_hash},
     v1::{self, entry::Body, find_account_request::By, own::What, push, request, response, submit_commit_response::Outcome},
 };
@@ -131,7 +130,12 @@ impl FakeServer {
         let entry = world.devices.entry(device).or_default();
         let stock = stock(entry);
         entry.session = Some(Session { events: events.clone(), sent: entry.cursors.clone() });
-        let session = v1::Session { device_state: state.into(), key_package_stock: Some(stock), manifest_version, ..v1::Session::default() };
+        let session = v1::Session {
+            device_state: state.into(),
+            key_package_stock: Some(stock),
+            manifest_version,
+            ..v1::Session::default()
+        };
         let _ = events.try_send(ConnectionEvent::State(ConnectionState::Syncing, Cause::Requested));
         let _ = events.try_send(ConnectionEvent::SignedIn(session));
         world.pump();
@@ -159,7 +163,10 @@ impl FakeServer {
     pub(super) fn message_ids(&self, group: &[u8; 32]) -> Vec<Vec<u8>> {
         let world = self.world();
         let log = &world.groups[group].log;
-        log.iter().filter(|stored| matches!(stored.entry.body, Some(Body::Message(_)))).map(|stored| stored.client_id.clone()).collect()
+        log.iter()
+            .filter(|stored| matches!(stored.entry.body, Some(Body::Message(_))))
+            .map(|stored| stored.client_id.clone())
+            .collect()
     }
 
     /// Messages of the current epoch only are taken from here on.
@@ -254,9 +261,9 @@ impl World {
                 response::Body::CountKeyPackages(v1::CountKeyPackagesResponse { stock })
             }
             R::ClaimKeyPackages(request) => response::Body::ClaimKeyPackages(self.claim(by, &request)),
-            R::ReserveGroup(_) => {
-                response::Body::ReserveGroup(v1::ReserveGroupResponse { group_id: crate::entropy::random::<32>().to_vec().into() })
-            }
+            R::ReserveGroup(_) => response::Body::ReserveGroup(v1::ReserveGroupResponse {
+                group_id: crate::entropy::random::<32>().to_vec().into(),
+            }),
             R::CreateGroup(request) => response::Body::CreateGroup(self.create(by, &request)),
             R::SubmitCommit(request) => {
                 let outcome = self.submit(by, request)?;
@@ -348,7 +355,8 @@ impl World {
             let stale = Some(group.stale(by));
             return Ok(Outcome::Rejected(v1::CommitRejected { stale }));
         }
-        let before: Vec<DeviceRef> = group.windows.iter().filter(|(_, window)| window.1.is_none()).map(|(device, _)| *device).collect();
+        let before: Vec<DeviceRef> =
+            group.windows.iter().filter(|(_, window)| window.1.is_none()).map(|(device, _)| *device).collect();
         let after = members(&request.group_info);
         let seq = group.append(by, Vec::new(), Body::Commit(request.commit.clone()));
         group.epoch += 1;
@@ -414,7 +422,8 @@ impl World {
     }
 
     fn list(&self, by: DeviceRef) -> v1::ListGroupsResponse {
-        let member = |group: &Group| group.windows.iter().any(|(device, window)| device.account == by.account && window.1.is_none());
+        let member =
+            |group: &Group| group.windows.iter().any(|(device, window)| device.account == by.account && window.1.is_none());
         let summary = |(id, group): (&[u8; 32], &Group)| v1::GroupSummary {
             group_id: id.to_vec().into(),
             epoch: group.epoch,
@@ -519,8 +528,10 @@ fn members(group_info: &[u8]) -> Vec<DeviceRef> {
     let MlsMessageBodyIn::GroupInfo(info) = message.extract() else { panic!("a GroupInfo") };
     let tree = info.extensions().ratchet_tree().expect("the tree is inside").ratchet_tree().clone();
     let provider = OpenMlsRustCrypto::default();
-    let (group, _) = PublicGroup::from_external(provider.crypto(), provider.storage(), tree, info, ProposalStore::new()).expect("valid");
-    let identity = |member: openmls::prelude::Member| credential::decode(member.credential.serialized_content()).expect("32 bytes");
+    let (group, _) =
+        PublicGroup::from_external(provider.crypto(), provider.storage(), tree, info, ProposalStore::new()).expect("valid");
+    let identity =
+        |member: openmls::prelude::Member| credential::decode(member.credential.serialized_content()).expect("32 bytes");
     group.members().map(identity).map(|(account, device)| DeviceRef { account, device }).collect()
 }
 

@@ -1,6 +1,9 @@
 //! Messages: there once, in order, whatever happens to requests and answers.
 
-use super::{fake::{Fault, message_hash}, *};
+use super::{
+    fake::{Fault, message_hash},
+    *,
+};
 use crate::model::{Alarm, Event};
 use sovereign_proto::v1::{self, entry::Body};
 
