@@ -11,9 +11,15 @@ use sovereign_proto::v1::{self, Envelope, envelope, push, request, response};
 use crate::limits::FIELDS_PER_REQUEST;
 
 /// What a client may send, decoded.
+#[expect(clippy::large_enum_variant, reason = "it lives for one call; a box would cost an allocation per request")]
 pub enum FromClient {
     /// To be answered exactly once under this id.
-    Request { id: u64, body: request::Body },
+    Request {
+        /// Above 0.
+        id: u64,
+        /// Which one.
+        body: request::Body,
+    },
     /// One-way.
     Notice(v1::Notice),
 }
@@ -108,10 +114,10 @@ fn count(mut message: &[u8], most: usize) -> Option<Vec<&[u8]>> {
         if fields > most {
             return None;
         }
-        if let (_, Value::Bytes(bytes)) = field(&mut message)? {
-            if most == OUTER_FIELDS {
-                found.push(bytes);
-            }
+        if let (_, Value::Bytes(bytes)) = field(&mut message)?
+            && most == OUTER_FIELDS
+        {
+            found.push(bytes);
         }
     }
     Some(found)

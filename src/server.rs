@@ -119,16 +119,16 @@ pub(crate) mod tests {
     /// A server on a directory of its own, without a transport.
     pub(crate) fn server() -> (Server, TempDir) {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let data = DataDir::open(&directory.path().join("data")).expect("a fresh directory opens");
+        let data = DataDir::open(directory.path().join("data")).expect("a fresh directory opens");
         let clock = Clock::default();
         let store = Store::open(&data, Options::default(), clock.clone()).expect("a fresh store opens");
         let settings = Settings {
             server_name: "test".into(),
             registration_mode: RegistrationMode::Invite,
             limits: Limits::default(),
-            heartbeat: Duration::from_secs(3600),
-            authentication_deadline: Duration::from_secs(3600),
-            token_life: Duration::from_secs(3600),
+            heartbeat: Duration::from_hours(1),
+            authentication_deadline: Duration::from_hours(1),
+            token_life: Duration::from_hours(1),
             invites: InviteAddress::default(),
         };
         let auth = Auth {

@@ -3,7 +3,7 @@
 /// Cipher suite `MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519` (RFC 9420, section 17.1), the default.
 pub const CIPHERSUITE: u16 = 0x0001;
 
-/// GroupContext extension (private-use range) that holds the [`Roles`] of a group. Leaves list it in their
+/// `GroupContext` extension (private-use range) that holds the [`Roles`] of a group. Leaves list it in their
 /// capabilities and groups in their required capabilities.
 pub const ROLES_EXTENSION: u16 = 0xF0A1;
 

@@ -19,6 +19,7 @@ use crate::{
 };
 
 /// The answer to everything that is not good enough: the same bytes for all causes.
+#[must_use]
 pub fn refused() -> Refusal {
     Refusal::unauthenticated("account, device or proof is not good")
 }
@@ -35,28 +36,27 @@ pub async fn admit(
     let (account_id, device_id) = (device.account, device.device);
     // Registered before the snapshot is read: what is stored behind the snapshot wakes this connection.
     let registration = server.hub.register(device_id, account_id, Arc::clone(&connection.inbox));
-    let (identity, news, told) = match state {
-        DeviceState::Pending => (Identity::Pending(device), Vec::new(), None),
-        _ => {
-            let groups = server.store.readable_groups(device_id).await?;
-            server.hub.subscribe(device_id, groups.iter().copied());
-            let outcome = server.store.sign_in(device_id, incarnation, positions, server.clock.now_ms()).await?;
-            let signed_in = match outcome {
-                SignInOutcome::SignedIn(signed_in) => signed_in,
-                SignInOutcome::Refused => return Err(refused()),
-                SignInOutcome::RolledBack => {
-                    return Err(Refusal::conflict("this device's store was rolled back: link the device anew"));
-                }
-            };
-            // A full list may have been cut: then every log is looked through.
-            let complete = signed_in.news.len() < crate::limits::GROUPS_PER_PAGE;
-            let news = if complete {
-                signed_in.news.iter().map(|position| position.log).collect()
-            } else {
-                std::iter::once(LogId::Device(device_id)).chain(groups.into_iter().map(LogId::Group)).collect()
-            };
-            (Identity::Active(device), news, Some(signed_in))
-        }
+    let (identity, news, told) = if state == DeviceState::Pending {
+        (Identity::Pending(device), Vec::new(), None)
+    } else {
+        let groups = server.store.readable_groups(device_id).await?;
+        server.hub.subscribe(device_id, groups.iter().copied());
+        let outcome = server.store.sign_in(device_id, incarnation, positions, server.clock.now_ms()).await?;
+        let signed_in = match outcome {
+            SignInOutcome::SignedIn(signed_in) => signed_in,
+            SignInOutcome::Refused => return Err(refused()),
+            SignInOutcome::RolledBack => {
+                return Err(Refusal::conflict("this device's store was rolled back: link the device anew"));
+            }
+        };
+        // A full list may have been cut: then every log is looked through.
+        let complete = signed_in.news.len() < crate::limits::GROUPS_PER_PAGE;
+        let news = if complete {
+            signed_in.news.iter().map(|position| position.log).collect()
+        } else {
+            std::iter::once(LogId::Device(device_id)).chain(groups.into_iter().map(LogId::Group)).collect()
+        };
+        (Identity::Active(device), news, Some(signed_in))
     };
     let device_state = if told.is_some() { v1::DeviceState::Active } else { v1::DeviceState::Pending };
     let session = v1::Session {

@@ -1,4 +1,4 @@
-//! ChangePassword: needs the old password and the device's signature; every other session of the account ends.
+//! `ChangePassword`: needs the old password and the device's signature; every other session of the account ends.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! ClaimKeyPackages: one for every active device of the people to be added.
+//! `ClaimKeyPackages`: one for every active device of the people to be added.
 
 use std::sync::Arc;
 

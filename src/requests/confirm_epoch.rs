@@ -1,4 +1,4 @@
-//! ConfirmEpoch: members say whether a commit worked for them; the server learns equality and nothing else.
+//! `ConfirmEpoch`: members say whether a commit worked for them; the server learns equality and nothing else.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! CountKeyPackages: the own device's stock.
+//! `CountKeyPackages`: the own device's stock.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! CreateGroup: epoch 0 with exactly the caller's leaf.
+//! `CreateGroup`: epoch 0 with exactly the caller's leaf.
 
 use std::sync::Arc;
 

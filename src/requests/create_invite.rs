@@ -1,4 +1,4 @@
-//! CreateInvite: a link for people. Only its hash is kept.
+//! `CreateInvite`: a link for people. Only its hash is kept.
 
 use std::sync::Arc;
 

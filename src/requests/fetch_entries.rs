@@ -1,4 +1,4 @@
-//! FetchEntries: a range of a log, through the same window filter as delivery.
+//! `FetchEntries`: a range of a log, through the same window filter as delivery.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! FindAccount: by exact username or by id.
+//! `FindAccount`: by exact username or by id.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! GetGroupInfo: for an external commit, so only for devices of a member account.
+//! `GetGroupInfo`: for an external commit, so only for devices of a member account.
 
 use std::sync::Arc;
 

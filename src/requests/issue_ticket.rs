@@ -1,4 +1,4 @@
-//! IssueTicket: thirty seconds, one use, for a query string.
+//! `IssueTicket`: thirty seconds, one use, for a query string.
 
 use std::sync::Arc;
 

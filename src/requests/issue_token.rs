@@ -1,4 +1,4 @@
-//! IssueToken: a session token for runtimes that reconnect without the key at hand, or its rotation.
+//! `IssueToken`: a session token for runtimes that reconnect without the key at hand, or its rotation.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! LeaveGroup: no more sends from now on; a live member is asked to commit the removal.
+//! `LeaveGroup`: no more sends from now on; a live member is asked to commit the removal.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! ListDevices: the own account's, pending ones included.
+//! `ListDevices`: the own account's, pending ones included.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! ListGroups: the caller's account's groups, also those this device is no leaf of.
+//! `ListGroups`: the caller's account's groups, also those this device is no leaf of.
 
 use std::sync::Arc;
 

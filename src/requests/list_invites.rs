@@ -1,4 +1,4 @@
-//! ListInvites: what is out there, without the codes, which nobody keeps.
+//! `ListInvites`: what is out there, without the codes, which nobody keeps.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! ListManifests: an account's chain, from which anybody can check its devices for themselves.
+//! `ListManifests`: an account's chain, from which anybody can check its devices for themselves.
 
 use std::sync::Arc;
 

@@ -75,8 +75,8 @@ pub async fn handle(server: &Arc<Server>, connection: &Arc<Connection>, body: re
 
 /// The result of a handler, or a refusal in its place if it panics or takes too long.
 async fn bounded<T>(handler: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    let handled = AssertUnwindSafe(handler).catch_unwind();
-    match tokio::time::timeout(HANDLER_DEADLINE, handled).await {
+    let isolated = AssertUnwindSafe(handler).catch_unwind();
+    match tokio::time::timeout(HANDLER_DEADLINE, isolated).await {
         Ok(Ok(result)) => result,
         Ok(Err(_panic)) => {
             let incident = HEXLOWER.encode(&entropy::random::<8>());

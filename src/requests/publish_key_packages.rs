@@ -1,4 +1,4 @@
-//! PublishKeyPackages: validated one by one, stored all or none.
+//! `PublishKeyPackages`: validated one by one, stored all or none.
 
 use std::sync::Arc;
 

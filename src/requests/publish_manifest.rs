@@ -1,4 +1,4 @@
-//! PublishManifest: the account approves or revokes devices. Transport is cut at once; the leaves go with the next commits.
+//! `PublishManifest`: the account approves or revokes devices. Transport is cut at once; the leaves go with the next commits.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! ReserveGroup: a fresh random id, so that nobody can squat on one.
+//! `ReserveGroup`: a fresh random id, so that nobody can squat on one.
 
 use std::sync::Arc;
 

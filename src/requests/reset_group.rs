@@ -1,4 +1,4 @@
-//! ResetGroup: a new MLS group in place of a frozen one, under the same conversation; whoever comes first makes it.
+//! `ResetGroup`: a new MLS group in place of a frozen one, under the same conversation; whoever comes first makes it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! RevokeInvite: nobody joins by it any more.
+//! `RevokeInvite`: nobody joins by it any more.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! SendMessage: an opaque message into its group's log, durable before it is answered.
+//! `SendMessage`: an opaque message into its group's log, durable before it is answered.
 
 use std::sync::Arc;
 

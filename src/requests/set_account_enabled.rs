@@ -1,4 +1,4 @@
-//! SetAccountEnabled: a disabled account is cut off at once and may not sign in.
+//! `SetAccountEnabled`: a disabled account is cut off at once and may not sign in.
 
 use std::sync::Arc;
 

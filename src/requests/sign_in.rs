@@ -1,4 +1,4 @@
-//! SignIn: the device signs this connection's challenge. Nothing secret crosses, and no password is hashed.
+//! `SignIn`: the device signs this connection's challenge. Nothing secret crosses, and no password is hashed.
 
 use std::sync::Arc;
 

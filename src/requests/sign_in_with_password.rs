@@ -1,4 +1,4 @@
-//! SignInWithPassword: enrols a further device, which stays pending until the account's manifest lists it.
+//! `SignInWithPassword`: enrols a further device, which stays pending until the account's manifest lists it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! SignOut: ends this connection, and the device's tokens where asked.
+//! `SignOut`: ends this connection, and the device's tokens where asked.
 
 use std::sync::Arc;
 

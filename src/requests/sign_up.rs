@@ -1,4 +1,4 @@
-//! SignUp: an account with its first device, out of an invite (or openly, where the operator allows it).
+//! `SignUp`: an account with its first device, out of an invite (or openly, where the operator allows it).
 
 use std::sync::Arc;
 

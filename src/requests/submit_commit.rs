@@ -1,4 +1,4 @@
-//! SubmitCommit: everything a commit brings, validated off the writer and stored in one transaction, or refused whole.
+//! `SubmitCommit`: everything a commit brings, validated off the writer and stored in one transaction, or refused whole.
 
 use std::sync::Arc;
 

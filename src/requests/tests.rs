@@ -24,7 +24,7 @@ async fn a_handler_that_takes_too_long_is_answered() {
 #[tokio::test]
 async fn a_handler_that_panics_is_answered_with_an_incident() {
     let result = bounded::<()>(async { panic!("a handler's fault") }).await;
-    let failure = result.err().expect("refused").into_failure();
+    let failure = result.expect_err("refused").into_failure();
     assert_eq!(failure.code(), FailureCode::Internal);
     assert!(failure.message.contains("incident") && !failure.message.contains("fault"), "nothing internal leaves");
 }

@@ -1,5 +1,7 @@
 //! The one integration binary: real server processes, raw connections, the project's own client.
 
+#![allow(clippy::large_futures, reason = "a test's story is one long future, and there is room for it")]
+
 mod harness;
 mod hostile;
 mod requests;

@@ -28,8 +28,6 @@ pub struct Member {
     pub signer: SignatureKeyPair,
     /// Basic, `account || device`.
     pub credential: CredentialWithKey,
-    /// Whose it is.
-    pub keys: Keys,
 }
 
 /// What `SubmitCommit` takes, still apart.
@@ -59,7 +57,7 @@ impl Member {
         let signer = SignatureKeyPair::from_raw(SignatureScheme::ED25519, keys.key.to_bytes().to_vec(), public.clone());
         let identity = credential::encode(&keys.account, &keys.device).to_vec();
         let credential = CredentialWithKey { credential: BasicCredential::new(identity).into(), signature_key: public.into() };
-        Self { provider: OpenMlsRustCrypto::default(), signer, credential, keys: keys.clone() }
+        Self { provider: OpenMlsRustCrypto::default(), signer, credential }
     }
 
     fn capabilities() -> Capabilities {
@@ -185,10 +183,7 @@ impl Member {
     /// Applies an entry; the text, if it is a message.
     pub fn apply(&self, group: &mut MlsGroup, entry: &v1::Entry) -> Option<String> {
         use v1::entry::Body;
-        let bytes = match entry.body.as_ref()? {
-            Body::Message(bytes) | Body::Commit(bytes) | Body::Proposal(bytes) => bytes,
-            _ => return None,
-        };
+        let (Body::Message(bytes) | Body::Commit(bytes) | Body::Proposal(bytes)) = entry.body.as_ref()? else { return None };
         let message = MlsMessageIn::tls_deserialize_exact(bytes).expect("an MLSMessage");
         let message = message.try_into_protocol_message().expect("a protocol message");
         match group.process_message(&self.provider, message).expect("the entry can be processed").into_content() {

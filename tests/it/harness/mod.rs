@@ -11,14 +11,12 @@ use std::{future::Future, time::Duration};
 pub use self::{member::Member, raw::Raw, server::TestServer};
 
 /// Longest wait for something that should happen at once; generous, because machines are slow and noisy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits for `what`, or fails with its name.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited {PATIENCE:?} for {what}"),
-    }
+    let ended = tokio::time::timeout(PATIENCE, future).await;
+    ended.unwrap_or_else(|_elapsed| panic!("waited {PATIENCE:?} for {what}"))
 }
 
 /// Asks again until the answer is there, or fails with the name of what was waited for.

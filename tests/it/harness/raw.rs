@@ -325,10 +325,8 @@ impl Raw {
     }
 
     async fn read(&mut self) -> Result<(), Ended> {
-        let message = match within("a frame of the server", self.socket.next()).await {
-            Some(Ok(message)) => message,
-            Some(Err(_)) | None => return Err(Ended { code: None }),
-        };
+        let next = within("a frame of the server", self.socket.next()).await;
+        let Some(Ok(message)) = next else { return Err(Ended { code: None }) };
         if let Some((code, _)) = message.as_close() {
             return Err(Ended { code: Some(code.into()) });
         }

@@ -38,11 +38,6 @@ impl Person {
         self.raw.call(request).await.unwrap_or_else(|failure| panic!("key packages refused: {}", failure.message));
     }
 
-    /// Connects anew, which supersedes the connection before.
-    pub async fn reconnect(&mut self, server: &TestServer) {
-        self.raw = Raw::sign_in(server, &self.keys).await.0;
-    }
-
     /// Creates a group at epoch 0.
     pub async fn create_group(&mut self) -> MlsGroup {
         let reserved = self.raw.call(v1::ReserveGroupRequest {}).await.unwrap_or_else(|failure| panic!("{}", failure.message));

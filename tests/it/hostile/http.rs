@@ -58,7 +58,7 @@ async fn health_is_told_to_anybody() {
 #[tokio::test]
 async fn masses_of_headers_are_refused() {
     let server = TestServer::start().await;
-    let many: String = (0..200).map(|number| format!("X-{number}: y\r\n")).collect();
+    let many = (0..200).map(|number| format!("X-{number}: y\r\n")).collect::<Vec<_>>().concat();
     let long = format!("X-Long: {}\r\n", "y".repeat(200_000));
     for more in [many, long] {
         let answer = ask(&server, &format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")).await;
@@ -81,7 +81,7 @@ async fn silence_and_junk_below_tls_are_closed_and_others_are_served() {
     let server = TestServer::start().await;
     let mut silent = TcpStream::connect(&server.address).await.expect("the server listens");
     let mut junk = TcpStream::connect(&server.address).await.expect("the server listens");
-    let _reset = junk.write_all(&[0x16; 64 * 1024]).await;
+    let _reset = junk.write_all(&vec![0x16; 64 * 1024]).await;
     Raw::connect(&server).await;
     for stream in [&mut junk, &mut silent] {
         let mut rest = Vec::new();

@@ -1,4 +1,4 @@
-//! ChangePassword.
+//! `ChangePassword`.
 
 use sovereign_proto::{
     signed::PURPOSE_CHANGE_PASSWORD,

@@ -1,4 +1,4 @@
-//! ClaimKeyPackages.
+//! `ClaimKeyPackages`.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! ConfirmEpoch.
+//! `ConfirmEpoch`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::{ConfirmEpochRequest, FailureCode, confirm_epoch_request::Verdict};

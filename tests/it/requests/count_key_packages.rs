@@ -1,4 +1,4 @@
-//! CountKeyPackages.
+//! `CountKeyPackages`.
 
 use sovereign_proto::v1::CountKeyPackagesRequest;
 

@@ -1,4 +1,4 @@
-//! CreateGroup.
+//! `CreateGroup`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::{CreateGroupRequest, FailureCode, ReserveGroupRequest};

@@ -1,4 +1,4 @@
-//! CreateInvite, as operators call it: `sovereign invite create`.
+//! `CreateInvite`, as operators call it: `sovereign invite create`.
 
 use sovereign_proto::v1::{CreateInviteRequest, FailureCode};
 

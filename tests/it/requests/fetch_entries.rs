@@ -1,4 +1,4 @@
-//! FetchEntries.
+//! `FetchEntries`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::{FailureCode, FetchEntriesRequest};

@@ -1,4 +1,4 @@
-//! FindAccount.
+//! `FindAccount`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::{FailureCode, FindAccountRequest, find_account_request::By};

@@ -1,4 +1,4 @@
-//! GetGroupInfo.
+//! `GetGroupInfo`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::{FailureCode, GetGroupInfoRequest};

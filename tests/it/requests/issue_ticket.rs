@@ -1,4 +1,4 @@
-//! IssueTicket, and upgrades that carry a ticket.
+//! `IssueTicket`, and upgrades that carry a ticket.
 
 use sovereign_proto::v1::IssueTicketRequest;
 

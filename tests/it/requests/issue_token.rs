@@ -1,4 +1,4 @@
-//! IssueToken, and upgrades that carry a token.
+//! `IssueToken`, and upgrades that carry a token.
 
 use sovereign_proto::{
     signed::PURPOSE_ISSUE_TOKEN,

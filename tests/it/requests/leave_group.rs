@@ -1,4 +1,4 @@
-//! LeaveGroup.
+//! `LeaveGroup`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::{FailureCode, LeaveGroupRequest, push};

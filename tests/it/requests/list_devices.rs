@@ -1,4 +1,4 @@
-//! ListDevices.
+//! `ListDevices`.
 
 use sovereign_proto::v1::{DeviceState, ListDevicesRequest};
 

@@ -1,4 +1,4 @@
-//! ListGroups.
+//! `ListGroups`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::ListGroupsRequest;

@@ -1,4 +1,4 @@
-//! ListInvites.
+//! `ListInvites`.
 
 use sovereign_proto::v1::{FailureCode, ListInvitesRequest};
 

@@ -1,4 +1,4 @@
-//! ListManifests.
+//! `ListManifests`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::{FailureCode, ListManifestsRequest};

@@ -1,4 +1,4 @@
-//! PublishKeyPackages.
+//! `PublishKeyPackages`.
 
 use bytes::Bytes;
 use openmls::prelude::Lifetime;

@@ -1,4 +1,4 @@
-//! PublishManifest.
+//! `PublishManifest`.
 
 use sovereign_proto::{
     signed::PURPOSE_CHANGE_PASSWORD,

@@ -1,4 +1,4 @@
-//! ReserveGroup.
+//! `ReserveGroup`.
 
 use sovereign_proto::v1::ReserveGroupRequest;
 

@@ -1,4 +1,4 @@
-//! ResetGroup.
+//! `ResetGroup`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::{

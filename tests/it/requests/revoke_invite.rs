@@ -1,4 +1,4 @@
-//! RevokeInvite.
+//! `RevokeInvite`.
 
 use sovereign_proto::v1::{FailureCode, RevokeInviteRequest};
 

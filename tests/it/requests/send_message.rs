@@ -1,4 +1,4 @@
-//! SendMessage.
+//! `SendMessage`.
 
 use sovereign_proto::v1::{FailureCode, entry::Body, failure::Details, own::What};
 

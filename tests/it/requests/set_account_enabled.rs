@@ -1,4 +1,4 @@
-//! SetAccountEnabled.
+//! `SetAccountEnabled`.
 
 use sovereign_proto::v1::{FailureCode, SetAccountEnabledRequest};
 

@@ -1,4 +1,4 @@
-//! SignIn.
+//! `SignIn`.
 
 use sovereign_proto::v1::FailureCode;
 

@@ -1,4 +1,4 @@
-//! SignInWithPassword.
+//! `SignInWithPassword`.
 
 use bytes::Bytes;
 use sovereign_proto::{
@@ -13,7 +13,7 @@ const PASSWORD: &str = "correct horse battery staple";
 async fn with_password(server: &TestServer) -> (Raw, Keys) {
     let (mut raw, keys) = (Raw::connect(server).await, Keys::new());
     let mut request = raw.sign_up_request(&keys, "ada", &server.invite_code().await);
-    request.password = PASSWORD.to_owned();
+    PASSWORD.clone_into(&mut request.password);
     raw.call(request).await.expect("signed up");
     (raw, keys)
 }
@@ -39,7 +39,7 @@ async fn a_password_alone_makes_a_pending_device_that_may_do_nothing() {
     assert_eq!(session.device_state(), DeviceState::Pending);
     assert_eq!(raw.refused(ReserveGroupRequest {}).await, FailureCode::Forbidden);
     let devices = ada.call(ListDevicesRequest {}).await.expect("the list").devices;
-    let states: Vec<_> = devices.iter().map(|device| device.state()).collect();
+    let states: Vec<_> = devices.iter().map(sovereign_proto::v1::Device::state).collect();
     assert_eq!(states.len(), 2);
     assert!(states.contains(&DeviceState::Pending), "the owner sees the pending device");
 }

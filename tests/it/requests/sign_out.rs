@@ -1,4 +1,4 @@
-//! SignOut.
+//! `SignOut`.
 
 use sovereign_proto::v1::SignOutRequest;
 

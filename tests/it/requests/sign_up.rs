@@ -1,4 +1,4 @@
-//! SignUp.
+//! `SignUp`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::{DeviceState, FailureCode};

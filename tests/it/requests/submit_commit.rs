@@ -1,4 +1,4 @@
-//! SubmitCommit.
+//! `SubmitCommit`.
 
 use bytes::Bytes;
 use sovereign_proto::v1::{FailureCode, entry::Body, submit_commit_response::Outcome};

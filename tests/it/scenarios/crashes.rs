@@ -73,22 +73,22 @@ async fn fifty_kills_with_sends_outstanding_lose_and_double_nothing() {
 /// The whole log as one of the two reads it: contiguous, each of its own messages once and where it was told.
 async fn verify(seat: &mut Seat, sent: &Sent, id: &[u8]) {
     let mut own = BTreeMap::new();
-    let (mut after, mut seen, mut others) = (1, 1, 0);
+    let (mut after, mut reached, mut foreign) = (1, 1, 0);
     loop {
         let request = v1::FetchEntriesRequest { group_id: id.to_vec().into(), from_seq: after, backward: false, limit: 256 };
         let page = seat.person.raw.call(request).await.expect("a page");
         for entry in &page.entries {
-            seen += 1;
-            assert_eq!(entry.seq, seen, "the log has no hole");
+            reached += 1;
+            assert_eq!(entry.seq, reached, "the log has no hole");
             match &entry.body {
                 Some(Body::Own(v1::Own { what: Some(What::ClientId(client_id)), .. })) => {
                     assert!(own.insert(client_id.clone(), entry.seq).is_none(), "a message stands twice in the log");
                 }
-                Some(Body::Message(_)) => others += 1,
+                Some(Body::Message(_)) => foreign += 1,
                 _ => panic!("an entry that nobody sent"),
             }
         }
-        after = seen;
+        after = reached;
         if !page.more {
             break;
         }
@@ -97,5 +97,5 @@ async fn verify(seat: &mut Seat, sent: &Sent, id: &[u8]) {
         let client_id = &sent.requests[*index].message.as_ref().expect("a message").client_id;
         assert_eq!(own.get(client_id), Some(seq), "an acknowledged message stands where it was acknowledged");
     }
-    assert_eq!((own.len(), others), (sent.requests.len(), sent.requests.len()), "every message of both stands once");
+    assert_eq!((own.len(), foreign), (sent.requests.len(), sent.requests.len()), "every message of both stands once");
 }
