@@ -11,7 +11,7 @@ use super::{Handle, answers, nomination, parse};
 use crate::{
     caller::Device,
     groups::{Slot, stored_leaf},
-    ids::{DeviceId, GroupId, LogId},
+    ids::{DeviceId, Epoch, GroupId, LogId, Seq},
     limits::MESSAGES_PER_BUNDLE,
     mls::{self, AddedLeaf, CommitChecked, CommitInput, Next},
     refusal::Refusal,
@@ -31,7 +31,7 @@ impl Handle for SubmitCommitRequest {
             return Err(Refusal::not_found());
         }
         if let Some((seq, epoch)) = server.store.known_commit(group, device.device, bundle_hash).await? {
-            return Ok(accepted(seq, epoch, true));
+            return accepted(server, group, device.device, seq, epoch, true).await;
         }
         if membership == Membership::Leaving {
             return Err(Refusal::not_found());
@@ -148,7 +148,7 @@ async fn store(
                 server.hub.unsubscribe(leaf.device_id, group);
             }
             nomination::settled(server, group).await?;
-            Ok(accepted(seq, epoch, duplicate))
+            accepted(server, group, device.device, seq, epoch, duplicate).await
         }
         CommitOutcome::Stale { current_epoch } => {
             slot.forget();
@@ -175,8 +175,18 @@ fn bundle_hash(request: &SubmitCommitRequest) -> Hash {
     hash.finalize().into()
 }
 
-fn accepted(seq: u64, epoch: u64, duplicate: bool) -> SubmitCommitResponse {
-    SubmitCommitResponse { outcome: Some(Outcome::Accepted(CommitAccepted { seq, epoch, duplicate })) }
+async fn accepted(
+    server: &Arc<Server>,
+    group: GroupId,
+    device: DeviceId,
+    seq: Seq,
+    epoch: Epoch,
+    duplicate: bool,
+) -> Result<SubmitCommitResponse, Refusal> {
+    let start = server.store.window_start(group, device).await?;
+    let running_hash = start.filter(|(start, _)| *start == seq).map(|(_, hash)| answers::bytes(hash)).unwrap_or_default();
+    let accepted = CommitAccepted { seq, epoch, duplicate, running_hash };
+    Ok(SubmitCommitResponse { outcome: Some(Outcome::Accepted(accepted)) })
 }
 
 async fn rejected(

@@ -75,6 +75,16 @@ impl Store {
         })
     }
 
+    /// Where the device's open window of the group begins, with the running hash there.
+    pub fn window_start(&self, group: GroupId, device: DeviceId) -> Answer<Option<(Seq, Hash)>> {
+        self.read(move |db| {
+            let sql = "SELECT join_seq, join_hash FROM groups JOIN windows USING (log_no) JOIN devices USING (device_no)
+                       WHERE group_id = ?1 AND device_id = ?2 AND leave_seq IS NULL";
+            let row = |row: &rusqlite::Row<'_>| Ok((uint(row, 0)?, row.get(1)?));
+            db.prepare_cached(sql)?.query_one(params![group, device], row).optional()
+        })
+    }
+
     /// The seq of a bundle that this device had accepted, and the epoch it made.
     pub fn known_commit(&self, group: GroupId, device: DeviceId, bundle_hash: Hash) -> Answer<Option<(Seq, Epoch)>> {
         self.read(move |db| {

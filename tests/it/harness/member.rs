@@ -149,6 +149,33 @@ impl Member {
         }
     }
 
+    /// Joins by an external commit (RFC 9420, section 12.4.3.2); adopts it at once.
+    pub fn join_externally(&self, group_info: &[u8]) -> (MlsGroup, Bundle) {
+        let message = MlsMessageIn::tls_deserialize_exact(group_info).expect("an MLSMessage");
+        let MlsMessageBodyIn::GroupInfo(info) = message.extract() else { panic!("no GroupInfo") };
+        let config = MlsGroupJoinConfig::builder()
+            .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+            .use_ratchet_tree_extension(true)
+            .build();
+        let leaf = LeafNodeParameters::builder().with_capabilities(Self::capabilities()).build();
+        let (mut group, bundle) = MlsGroup::external_commit_builder()
+            .with_config(config)
+            .build_group(&self.provider, info, self.credential.clone())
+            .expect("the group can be joined")
+            .leaf_node_parameters(leaf)
+            .load_psks(self.provider.storage())
+            .expect("no pre-shared keys")
+            .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)
+            .expect("an external commit")
+            .finalize(&self.provider)
+            .expect("the commit is staged");
+        let (commit, ..) = bundle.into_contents();
+        self.merge(&mut group);
+        let group_info = self.group_info(&group);
+        let commit = wire(&commit);
+        (group, Bundle { commit, welcome: Bytes::new(), group_info })
+    }
+
     /// The leaf of a device.
     pub fn leaf(group: &MlsGroup, keys: &Keys) -> LeafNodeIndex {
         let identity = credential::encode(&keys.account, &keys.device);

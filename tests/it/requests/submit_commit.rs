@@ -1,10 +1,18 @@
 //! `SubmitCommit`.
 
 use bytes::Bytes;
-use sovereign_proto::v1::{FailureCode, entry::Body, submit_commit_response::Outcome};
+use sovereign_proto::{
+    signed::PURPOSE_CHANGE_PASSWORD,
+    v1::{
+        ChangePasswordRequest, FailureCode, GetGroupInfoRequest, PublishManifestRequest, entry::Body,
+        submit_commit_response::Outcome,
+    },
+};
 
+use super::sign_in_with_password::enrol;
 use crate::harness::{
-    TestServer,
+    Member, Raw, TestServer,
+    raw::Keys,
     scene::{Person, Seat, pair, send_request},
 };
 
@@ -168,4 +176,56 @@ async fn an_old_epoch_is_stale_for_members_and_not_found_for_strangers() {
     assert_eq!(stranger.raw.refused(late.request(&id)).await, FailureCode::NotFound);
     let message = ada.person.member.message(&mut ada.group, "x");
     assert_eq!(stranger.raw.refused(send_request(&id, message)).await, FailureCode::NotFound);
+}
+
+#[tokio::test]
+async fn a_second_device_joins_by_an_external_commit_and_nobody_else_does() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob) = pair(&server).await;
+    let mut stranger = Person::new(&server, "mallory").await;
+    let id = ada.group.group_id().to_vec();
+    let (second, mut raw) = second_device(&server, &mut ada).await;
+    let info = raw.call(GetGroupInfoRequest { group_id: id.clone().into() }).await.expect("a GroupInfo");
+    let member = Member::new(&second);
+    let (mut group, bundle) = member.join_externally(&info.group_info);
+
+    let foreign = Member::new(&stranger.keys).join_externally(&info.group_info).1;
+    assert_eq!(stranger.raw.refused(foreign.request(&id)).await, FailureCode::NotFound);
+
+    let Some(Outcome::Accepted(accepted)) = raw.call(bundle.request(&id)).await.expect("answered").outcome else {
+        panic!("not accepted")
+    };
+    assert_eq!(accepted.running_hash.len(), 32, "the joiner's window starts behind its commit");
+    let Some(Outcome::Accepted(again)) = raw.call(bundle.request(&id)).await.expect("answered").outcome else {
+        panic!("not accepted")
+    };
+    assert!(again.duplicate && again.running_hash == accepted.running_hash, "a lost answer is asked for again");
+    ada.person.raw.call(GetGroupInfoRequest { group_id: id.clone().into() }).await.expect("a GroupInfo");
+    while bob.group.epoch() < group.epoch() {
+        for entry in bob.person.raw.entries(&id).await {
+            bob.person.member.apply(&mut bob.group, &entry);
+        }
+    }
+    bob.person.send(&mut bob.group, "all of your devices").await;
+    let entries = raw.entries(&id).await;
+    assert_eq!(entries[0].seq, accepted.seq + 1);
+    assert_eq!(member.apply(&mut group, &entries[0]).as_deref(), Some("all of your devices"));
+}
+
+/// A further device of Ada's, approved and live.
+async fn second_device(server: &TestServer, ada: &mut Seat) -> (Keys, Raw) {
+    let keys = &ada.person.keys;
+    let proof = Some(keys.proof(&ada.person.raw.hello, keys.account, PURPOSE_CHANGE_PASSWORD));
+    let request = ChangePasswordRequest { old_password: String::new(), new_password: "a password".into(), proof };
+    ada.person.raw.call(request).await.expect("a password is set");
+    let second = keys.further_device();
+    let mut raw = Raw::connect(server).await;
+    let request = enrol(&raw, &second, "ada", "a password");
+    raw.call(request).await.expect("enrolled");
+    let manifest = Some(keys.next_manifest(&keys.genesis(), &[keys, &second]));
+    ada.person.raw.call(PublishManifestRequest { manifest }).await.expect("approved");
+    raw.ended().await;
+    let (mut raw, _) = Raw::sign_in(server, &second).await;
+    raw.until_live().await;
+    (second, raw)
 }
