@@ -18,7 +18,5 @@ pub use self::{
     client::Client,
     connection::{Cause, ConnectionState},
     error::{Error, ErrorClass},
-    model::{
-        AccountInfo, Alarm, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, Member, Message, Options, Policy, Sent,
-    },
+    model::{AccountInfo, Alarm, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, Member, Message, Options, Policy, Sent},
 };

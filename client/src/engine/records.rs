@@ -47,6 +47,7 @@ pub(crate) enum Stage {
 
 /// A group.
 #[derive(Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub(crate) struct GroupRecord {
     pub(crate) id: [u8; 32],
     pub(crate) stage: Stage,
