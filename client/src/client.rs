@@ -7,16 +7,14 @@ use tokio::sync::{broadcast, mpsc, watch};
 use zeroize::Zeroizing;
 
 use crate::{
-    connection::{self, Cause, Connection, ConnectionEvent, ConnectionState, Credentials, Endpoint, First},
+    connection::{Cause, Connection, ConnectionEvent, ConnectionState},
     device_key::DeviceKey,
     engine::{self, AccountRecord, Core, Engine, IntentKind, Remote, Said, Stage, TEXT_MAX},
-    entropy,
+    enrolment,
     error::Error,
-    identity::{Pin, genesis},
-    join_link::JoinLink,
     mls::{DeviceRef, Mls},
     model::{AccountInfo, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Sent},
-    vault::{DATABASE_FILE, KEY_FILE, OpenError, Space, Vault},
+    vault::{Space, Vault},
 };
 
 /// A running client. Clones share it; when the last one is dropped, it stops between two steps.
@@ -40,28 +38,7 @@ impl Client {
         password: Option<Zeroizing<String>>,
         options: Options,
     ) -> Result<Self, Error> {
-        let link: JoinLink = link.parse()?;
-        let (key, identity) = (Arc::new(DeviceKey::generate()), DeviceKey::generate());
-        let (account_id, device_id) = (entropy::random(), entropy::random());
-        let mut vault = new_vault(home, &options)?;
-        let now = options.clock.now_ms();
-        let manifest = genesis(&identity, account_id, device_id, &key, now);
-        let mut pin = Pin::new(account_id, String::new(), identity.public());
-        pin.extend(&manifest).map_err(|_| Error::Mls("the own manifest does not verify".to_owned()))?;
-        let credentials = Credentials { account_id, device_id, signing_key: Arc::clone(&key), incarnation: vault.incarnation() };
-        let first = First::SignUp {
-            username: username.to_owned(),
-            invite_code: link.code,
-            identity_key: identity.public(),
-            manifest,
-            password,
-            credentials,
-        };
-        let enrolled = enrol(&link.endpoint, first).await;
-        let session = undo_on_error(home, enrolled)?;
-        pin.username.clone_from(&session.username);
-        let record = account_record(&session, &key, Some(&identity), link.endpoint);
-        keep_account(&mut vault, &record, Some(&pin))?;
+        let (vault, record) = enrolment::sign_up(home, link.parse()?, username, password, &options).await?;
         Ok(Self::start(vault, &record, options))
     }
 
@@ -73,15 +50,7 @@ impl Client {
         password: Zeroizing<String>,
         options: Options,
     ) -> Result<Self, Error> {
-        let link: JoinLink = link.parse()?;
-        let key = Arc::new(DeviceKey::generate());
-        let device_id = entropy::random();
-        let mut vault = new_vault(home, &options)?;
-        let first = First::Enrol { username: username.to_owned(), password, device_id, signing_key: Arc::clone(&key) };
-        let enrolled = enrol(&link.endpoint, first).await;
-        let session = undo_on_error(home, enrolled)?;
-        let record = account_record(&session, &key, None, link.endpoint);
-        keep_account(&mut vault, &record, None)?;
+        let (vault, record) = enrolment::log_in(home, link.parse()?, username, password, &options).await?;
         Ok(Self::start(vault, &record, options))
     }
 
@@ -269,13 +238,8 @@ impl Client {
     }
 
     fn start(vault: Vault, record: &AccountRecord, options: Options) -> Self {
-        let key = Arc::new(DeviceKey::from_secret(&Zeroizing::new(record.device_secret)));
-        let credentials = Credentials {
-            account_id: record.account_id,
-            device_id: record.device_id,
-            signing_key: Arc::clone(&key),
-            incarnation: vault.incarnation(),
-        };
+        let credentials = enrolment::credentials(record, vault.incarnation());
+        let key = Arc::clone(&credentials.signing_key);
         let core = open_core(vault, record, &key, &options);
         // The server's cursors may only lag behind; what it sends again is recognised.
         let (connection, events) = Connection::start(record.endpoint.clone(), credentials, Box::new(Vec::new));
@@ -334,65 +298,6 @@ impl Drop for Guard {
 pub(crate) fn open_core(vault: Vault, record: &AccountRecord, key: &Arc<DeviceKey>, options: &Options) -> Core {
     let me = DeviceRef { account: record.account_id, device: record.device_id };
     Core::new(vault, Mls::new(Arc::clone(key), me), options.clock.clone())
-}
-
-/// Writes the account, and the pin of itself where it is known.
-pub(crate) fn keep_account(vault: &mut Vault, record: &AccountRecord, pin: Option<&Pin>) -> Result<(), Error> {
-    vault.transaction(|tx| {
-        tx.put(Space::Account, b"", record)?;
-        if let Some(pin) = pin {
-            tx.put(Space::Name, pin.username.as_bytes(), &pin.account_id)?;
-            tx.put(Space::Peer, &pin.account_id, pin)?;
-        }
-        Ok(())
-    })
-}
-
-/// A vault for a new account. One that never came to hold an account is replaced.
-fn new_vault(home: &Path, options: &Options) -> Result<Vault, Error> {
-    let create = || Vault::create(home, options.passphrase.as_ref());
-    match create() {
-        Err(OpenError::Exists) => {}
-        result => return Ok(result?),
-    }
-    let mut leftover = Vault::open(home, options.passphrase.as_ref())?;
-    let record: Option<AccountRecord> = leftover.transaction(|tx| tx.get(Space::Account, b""))?;
-    if record.is_some() {
-        return Err(Error::Usage(OpenError::Exists.to_string()));
-    }
-    drop(leftover);
-    remove_vault(home);
-    Ok(create()?)
-}
-
-async fn enrol(endpoint: &Endpoint, first: First) -> Result<v1::Session, Error> {
-    Ok(connection::enrol(endpoint, first).await?)
-}
-
-fn account_record(session: &v1::Session, key: &DeviceKey, identity: Option<&DeviceKey>, endpoint: Endpoint) -> AccountRecord {
-    AccountRecord {
-        username: session.username.clone(),
-        account_id: session.account_id.as_ref().try_into().unwrap_or_default(),
-        device_id: session.device_id.as_ref().try_into().unwrap_or_default(),
-        device_secret: *key.secret(),
-        identity_secret: identity.map(|identity| *identity.secret()),
-        endpoint,
-    }
-}
-
-/// A vault without an account is of no use, and would stand in the way of the next try.
-fn undo_on_error<T>(home: &Path, result: Result<T, Error>) -> Result<T, Error> {
-    if result.is_err() {
-        remove_vault(home);
-    }
-    result
-}
-
-fn remove_vault(home: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(home.join(format!("{DATABASE_FILE}{suffix}")));
-    }
-    let _ = std::fs::remove_file(home.join(KEY_FILE));
 }
 
 fn check_text(text: &str) -> Result<(), Error> {
