@@ -94,6 +94,11 @@ impl Error {
         }
     }
 
+    /// The server's hint not to come back sooner; 0: none.
+    pub(crate) fn retry_after_ms(&self) -> u64 {
+        if let Self::Refused { retry_after_ms, .. } = self { *retry_after_ms } else { 0 }
+    }
+
     /// Whether the same request may succeed later without anything else changing.
     pub(crate) fn passes(&self) -> bool {
         use FailureCode::{DeadlineExceeded, Internal, QuotaExceeded, RateLimited, Unavailable};

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod connection;
 pub mod device_key;
 mod engine;
+mod enrolment;
 mod entropy;
 mod error;
 mod identity;

@@ -62,11 +62,23 @@ impl Work<'_> {
         Ok(self.tx.items(Space::Intent, id, 0, LIST_MAX)?)
     }
 
-    /// The intent is over, one way or the other.
+    /// Whether somebody of these is no member of a group that this device is in, and no intent adds them yet.
+    pub(crate) fn lacks(&mut self, record: &GroupRecord, accounts: &[[u8; 16]]) -> Result<bool, Error> {
+        if record.stage != Stage::Active || self.intents(&record.id)?.iter().any(|(_, intent)| intent.first) {
+            return Ok(false);
+        }
+        let leaves = self.look(&record.id, crate::mls::Group::leaves)?;
+        Ok(accounts.iter().any(|account| !leaves.iter().any(|leaf| leaf.of.account == *account)))
+    }
+
+    /// The intent is over, one way or the other. Messages for people who could not be added fail with it.
     pub(crate) fn finish_intent(&mut self, id: &[u8; 32], intent: &[u8; 16], result: Result<(), Error>) -> Result<(), Error> {
         for (position, record) in self.intents(id)? {
             if record.id == *intent {
                 self.tx.take_out(Space::Intent, id, position)?;
+                if let (true, Err(error)) = (record.first, &result) {
+                    self.fail_all(id, error)?;
+                }
             }
         }
         self.effects.intents.push((*intent, result));
@@ -250,14 +262,14 @@ impl Work<'_> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let epoch = self.look(id, |group| group.epoch())?;
+        let epoch = self.look(id, crate::mls::Group::epoch)?;
         let proposals = self.proposals(id, epoch)?;
-        let leavers = self.change(id, |provider, group| Ok::<_, Error>(Mls::leavers(provider, group, &proposals)))??;
+        let wish = self.change(id, |provider, group| Ok::<_, Error>(Mls::leavers(provider, group, &proposals)))??;
         let mut indexes = Vec::new();
         for leaf in wanted {
             let struck = self.pin(&leaf.of.account)?.is_some_and(|pin| pin.version > 0 && pin.device(&leaf.of.device).is_none());
-            let leaving = leavers.iter().any(|leaver| leaver.account == leaf.of.account);
-            if leaf.of != me && (!intent.nominated || struck || leaving) {
+            let wished = wish.iter().any(|leaver| leaver.account == leaf.of.account);
+            if leaf.of != me && (!intent.nominated || struck || wished) {
                 indexes.push(leaf.index);
             }
         }

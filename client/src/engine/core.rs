@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sovereign_proto::v1;
 
-use super::records::{AccountRecord, GroupRecord, LogRecord};
+use super::records::{GroupRecord, LogRecord};
 use crate::{
     clock::{Clock, UnixMs},
     error::Error,
@@ -77,13 +77,9 @@ impl Core {
     }
 }
 
-impl<'a> Work<'a> {
+impl Work<'_> {
     pub(crate) fn me(&self) -> DeviceRef {
         self.mls.me()
-    }
-
-    pub(crate) fn account(&self) -> Result<AccountRecord, Error> {
-        self.tx.get(Space::Account, b"")?.ok_or(Error::NoAccount)
     }
 
     pub(crate) fn group(&self, id: &[u8; 32]) -> Result<Option<GroupRecord>, Error> {
@@ -114,6 +110,22 @@ impl<'a> Work<'a> {
     pub(crate) fn put_pin(&self, pin: &Pin) -> Result<(), Error> {
         self.tx.put(Space::Name, pin.username.as_bytes(), &pin.account_id)?;
         Ok(self.tx.put(Space::Peer, &pin.account_id, pin)?)
+    }
+
+    /// Accounts whose identity key is not the pinned one: few, so they stand in one row.
+    pub(crate) fn changed_accounts(&self) -> Result<Vec<[u8; 16]>, Error> {
+        Ok(self.tx.get(Space::Meta, b"changed")?.unwrap_or_default())
+    }
+
+    /// Marks an account whose identity has changed.
+    pub(crate) fn distrust(&mut self, mut pin: Pin) -> Result<(), Error> {
+        let mut changed = self.changed_accounts()?;
+        changed.push(pin.account_id);
+        self.tx.put(Space::Meta, b"changed", &changed)?;
+        pin.changed = true;
+        self.put_pin(&pin)?;
+        self.alarm(None, Alarm::IdentityChanged { account: pin.username });
+        Ok(())
     }
 
     /// The username, or the id where it could not be learned.

@@ -31,7 +31,7 @@ pub(super) fn ratchets() -> SenderRatchetConfiguration {
 pub(super) fn capabilities() -> Capabilities {
     Capabilities::builder()
         .ciphersuites(vec![SUITE])
-        .extensions(vec![ExtensionType::Unknown(ROLES_EXTENSION)])
+        .extensions(vec![ExtensionType::LastResort, ExtensionType::Unknown(ROLES_EXTENSION)])
         .credentials(vec![CredentialType::Basic])
         .build()
 }

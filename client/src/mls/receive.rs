@@ -60,7 +60,7 @@ impl Mls {
     /// The leaves that these proposals ask to remove, each by its own device.
     pub(crate) fn leavers(provider: &Provider<'_>, group: &mut Group, proposals: &[Vec<u8>]) -> Vec<DeviceRef> {
         let leaves = group.leaves();
-        let mut leavers = Vec::new();
+        let mut asking = Vec::new();
         for proposal in proposals {
             let Ok(message) = protocol(proposal, ContentType::Proposal) else { continue };
             let Ok(processed) = group.0.process_message(provider, message) else { continue };
@@ -72,10 +72,10 @@ impl Mls {
                 _ => false,
             };
             if removes_itself {
-                leavers.extend(leaves.iter().find(|leaf| leaf.index == sender.u32()).map(|leaf| leaf.of));
+                asking.extend(leaves.iter().find(|leaf| leaf.index == sender.u32()).map(|leaf| leaf.of));
             }
         }
-        leavers
+        asking
     }
 
     /// The epoch in the clear header of a handshake message.

@@ -55,7 +55,9 @@ pub(super) fn create(path: &Path, passphrase: Option<&Zeroizing<String>>) -> Res
         }
         Some(passphrase) => {
             bytes.push(WRAPPED);
-            COST.iter().for_each(|cost| bytes.extend_from_slice(&cost.to_be_bytes()));
+            for cost in COST {
+                bytes.extend_from_slice(&cost.to_be_bytes());
+            }
             let salt: [u8; 16] = entropy::random();
             bytes.extend_from_slice(&salt);
             let cipher = wrapping(passphrase, &salt, COST).map_err(OpenError::Key)?;

@@ -11,10 +11,13 @@ use zeroize::Zeroizing;
 
 use super::{Blob, Space, Tx, VaultError};
 
+/// What an overlay holds: `None` stands for what was deleted.
+type Changes = BTreeMap<Vec<u8>, Option<Zeroizing<Vec<u8>>>>;
+
 /// openmls's entities as one transaction sees them.
 pub(crate) struct MlsStore<'a> {
     tx: &'a Tx<'a>,
-    overlay: RefCell<BTreeMap<Vec<u8>, Option<Zeroizing<Vec<u8>>>>>,
+    overlay: RefCell<Changes>,
 }
 
 /// What an overlay changed, to be applied later.

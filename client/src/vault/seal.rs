@@ -74,7 +74,9 @@ fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
         block
     };
     let mut inner = Sha256::new_with_prefix(pad(0x36).as_slice());
-    parts.iter().for_each(|part| inner.update(part));
+    for part in parts {
+        inner.update(part);
+    }
     Sha256::new_with_prefix(pad(0x5c).as_slice()).chain_update(inner.finalize()).finalize().into()
 }
 

@@ -26,6 +26,9 @@ use crate::{
     mls::{DeviceRef, Mls},
 };
 
+/// Changes an entry.
+type Tamper = fn(&mut v1::Entry);
+
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -50,14 +53,13 @@ pub(super) struct World {
     direct: HashMap<[u8; 32], [u8; 32]>,
     /// Of the next request of this name.
     pub(super) faults: Vec<(&'static str, Fault)>,
-    /// Of the request with this number, whatever it is.
-    pub(super) fault_at: Option<(usize, Fault)>,
-    pub(super) requests: usize,
+    /// Of this device's request with this number from now, whatever it is.
+    pub(super) fault_at: Option<(DeviceRef, usize, Fault)>,
     /// How many requests of each name came.
     pub(super) counts: HashMap<&'static str, usize>,
     claims: HashMap<Vec<u8>, v1::ClaimKeyPackagesResponse>,
     /// Changes an entry on its way to this device.
-    pub(super) tamper: Option<(DeviceRef, fn(&mut v1::Entry))>,
+    pub(super) tamper: Option<(DeviceRef, Tamper)>,
 }
 
 struct Account {
@@ -180,7 +182,7 @@ impl FakeServer {
 impl Remote for Line {
     fn begin(&self, request: request::Body) -> Answer {
         let name = name_of(&request);
-        let fault = self.server.world().fault(name);
+        let fault = self.server.world().fault(self.device, name);
         let done = match fault {
             Some(Fault::RequestLost | Fault::SilentBefore) => None,
             _ => Some(self.server.world().handle(self.device, request)),
@@ -219,15 +221,26 @@ impl Remote for Line {
 type Handled = Result<response::Body, v1::Failure>;
 
 impl World {
+    /// The server names another identity key for an account.
+    pub(super) fn change_identity(&mut self, username: &str, identity: [u8; 32]) {
+        for account in self.accounts.iter_mut().filter(|account| account.username == username) {
+            account.identity = identity;
+        }
+    }
+
     fn account(&self, id: &[u8]) -> Option<&Account> {
         self.accounts.iter().find(|account| account.id == id)
     }
 
-    fn fault(&mut self, name: &'static str) -> Option<Fault> {
-        self.requests += 1;
+    fn fault(&mut self, by: DeviceRef, name: &'static str) -> Option<Fault> {
         *self.counts.entry(name).or_default() += 1;
-        if let Some((_, fault)) = self.fault_at.take_if(|(at, _)| *at == self.requests) {
-            return Some(fault);
+        if let Some((_, left, fault)) = self.fault_at.as_mut().filter(|(whose, ..)| *whose == by) {
+            *left -= 1;
+            if *left == 0 {
+                let fault = *fault;
+                self.fault_at = None;
+                return Some(fault);
+            }
         }
         let at = self.faults.iter().position(|(wanted, _)| *wanted == name)?;
         Some(self.faults.remove(at).1)
