@@ -146,7 +146,7 @@ impl Work<'_> {
             }
             Some(What::HandshakeHash(hash)) => {
                 if let Ok(hash) = hash.as_ref().try_into() {
-                    self.accept_bundle(&id, &hash, entry.seq)?;
+                    self.accept_bundle(&id, &hash, entry.seq, None)?;
                 }
             }
             None => {}

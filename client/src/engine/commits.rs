@@ -173,7 +173,13 @@ impl Work<'_> {
     }
 
     /// The server has the bundle of this commit: its state becomes this device's.
-    pub(crate) fn accept_bundle(&mut self, id: &[u8; 32], commit_hash: &[u8; 32], seq: u64) -> Result<(), Error> {
+    pub(crate) fn accept_bundle(
+        &mut self,
+        id: &[u8; 32],
+        commit_hash: &[u8; 32],
+        seq: u64,
+        running: Option<[u8; 32]>,
+    ) -> Result<(), Error> {
         let Some(bundle) = self.bundle(id)?.filter(|bundle| bundle.commit_hash == *commit_hash) else { return Ok(()) };
         let mut record = self.known_group(id)?;
         let before = if bundle.external { Vec::new() } else { self.look(id, crate::mls::Group::leaves)? };
@@ -187,8 +193,11 @@ impl Work<'_> {
         if bundle.external {
             record.stage = Stage::Active;
             record.verified = false;
-            self.tx.put(Space::Log, id, &LogRecord { cursor: seq, running: None, alarmed: false })?;
+            self.tx.put(Space::Log, id, &LogRecord { cursor: seq, running, alarmed: false })?;
             self.tx.trim(Space::Chain, id, u64::MAX)?;
+            if let Some(running) = &running {
+                self.tx.set(Space::Chain, id, seq, running)?;
+            }
             self.effects.events.push(Event::Joined { group: *id });
         } else {
             self.members_changed(*id, epoch, &before, &after);

@@ -84,7 +84,10 @@ impl Engine {
         let Some(bundle) = self.run(|work| work.bundle(id))? else { return Ok(()) };
         let hash = bundle.commit_hash;
         let stale = match self.call_submit(bundle.request(id)).await {
-            Ok(Outcome::Accepted(accepted)) => return self.run(|work| work.accept_bundle(id, &hash, accepted.seq)),
+            Ok(Outcome::Accepted(accepted)) => {
+                return self
+                    .run(|work| work.accept_bundle(id, &hash, accepted.seq, accepted.running_hash.as_ref().try_into().ok()));
+            }
             Ok(Outcome::Rejected(rejected)) => rejected.stale.unwrap_or_default(),
             Err(error) if error.passes() => return Err(error),
             Err(error) => return self.refused(id, &hash, bundle.intent, bundle.external, error),

@@ -71,7 +71,7 @@ async fn fifty_kills_with_sends_outstanding_lose_and_double_nothing() {
 }
 
 /// The whole log as one of the two reads it: contiguous, each of its own messages once and where it was told.
-async fn verify(seat: &mut Seat, sent: &Sent, id: &[u8]) {
+async fn verify(seat: &mut Seat, told: &Sent, id: &[u8]) {
     let mut own = BTreeMap::new();
     let (mut after, mut reached, mut foreign) = (1, 1, 0);
     loop {
@@ -93,9 +93,9 @@ async fn verify(seat: &mut Seat, sent: &Sent, id: &[u8]) {
             break;
         }
     }
-    for (index, seq) in &sent.acknowledged {
-        let client_id = &sent.requests[*index].message.as_ref().expect("a message").client_id;
+    for (index, seq) in &told.acknowledged {
+        let client_id = &told.requests[*index].message.as_ref().expect("a message").client_id;
         assert_eq!(own.get(client_id), Some(seq), "an acknowledged message stands where it was acknowledged");
     }
-    assert_eq!((own.len(), foreign), (sent.requests.len(), sent.requests.len()), "every message of both stands once");
+    assert_eq!((own.len(), foreign), (told.requests.len(), told.requests.len()), "every message of both stands once");
 }

@@ -362,7 +362,7 @@ impl World {
         let id: [u8; 32] = request.group_id.as_ref().try_into().map_err(|_| not_found())?;
         let group = self.groups.get_mut(&id).ok_or_else(not_found)?;
         if let Some(accepted) = group.bundles.get(request.commit.as_ref()) {
-            return Ok(Outcome::Accepted(v1::CommitAccepted { duplicate: true, ..*accepted }));
+            return Ok(Outcome::Accepted(v1::CommitAccepted { duplicate: true, ..accepted.clone() }));
         }
         if Mls::handshake_epoch(&request.commit).expect("a commit") != group.epoch {
             let stale = Some(group.stale(by));
@@ -378,8 +378,8 @@ impl World {
         for message in request.messages {
             group.append(by, message.client_id.to_vec(), Body::Message(message.ciphertext));
         }
-        let accepted = v1::CommitAccepted { seq, epoch: group.epoch, duplicate: false };
-        group.bundles.insert(request.commit.to_vec(), accepted);
+        let accepted = v1::CommitAccepted { seq, epoch: group.epoch, duplicate: false, running_hash: Bytes::new() };
+        group.bundles.insert(request.commit.to_vec(), accepted.clone());
         let running = group.running[usize::try_from(seq).expect("small") - 1];
         for device in before.iter().filter(|device| !after.contains(device)) {
             group.windows.entry(*device).and_modify(|window| window.1 = Some(seq));
