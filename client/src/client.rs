@@ -7,13 +7,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use zeroize::Zeroizing;
 
 use crate::{
-    connection::{self, Cause, Connection, ConnectionEvent, ConnectionState, Credentials, Endpoint, First},
+    connection::{Cause, Connection, ConnectionEvent, ConnectionState},
     device_key::DeviceKey,
     engine::{self, AccountRecord, Core, Engine, IntentKind, Remote, Said, Stage, TEXT_MAX},
-    entropy,
+    enrolment,
     error::Error,
-    identity::{Pin, genesis},
-    join_link::JoinLink,
     mls::{DeviceRef, Mls},
     model::{AccountInfo, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Sent},
     vault::{Space, Vault},
@@ -30,54 +28,37 @@ pub struct Client {
 /// Names of groups are at most this long, in bytes.
 const NAME_MAX: usize = 128;
 
+#[expect(clippy::unused_async, reason = "all methods are awaited, whether they meet the network today or not")]
 impl Client {
     /// Makes an account with this device as its first, from an invite link, in `home`.
-    pub async fn join(home: &Path, link: &str, username: &str, password: Option<Zeroizing<String>>, options: Options) -> Result<Self, Error> {
-        let link: JoinLink = link.parse()?;
-        let (key, identity) = (Arc::new(DeviceKey::generate()), DeviceKey::generate());
-        let (account_id, device_id) = (entropy::random(), entropy::random());
-        let mut vault = Vault::create(home, options.passphrase.as_ref())?;
-        let now = options.clock.now_ms();
-        let manifest = genesis(&identity, account_id, device_id, &key, now);
-        let mut pin = Pin::new(account_id, String::new(), identity.public());
-        pin.extend(&manifest).map_err(|_| Error::Mls("the own manifest does not verify".to_owned()))?;
-        let credentials = Credentials { account_id, device_id, signing_key: Arc::clone(&key), incarnation: vault.incarnation() };
-        let first = First::SignUp {
-            username: username.to_owned(),
-            invite_code: link.code,
-            identity_key: identity.public(),
-            manifest,
-            password,
-            credentials,
-        };
-        let enrolled = enrol(&link.endpoint, first).await;
-        let session = undo_on_error(home, enrolled)?;
-        pin.username.clone_from(&session.username);
-        let record = account_record(&session, &key, Some(&identity), link.endpoint);
-        keep_account(&mut vault, &record, Some(&pin))?;
-        Self::start(vault, record, options)
+    pub async fn join(
+        home: &Path,
+        link: &str,
+        username: &str,
+        password: Option<Zeroizing<String>>,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let (vault, record) = enrolment::sign_up(home, link.parse()?, username, password, &options).await?;
+        Ok(Self::start(vault, &record, options))
     }
 
     /// Enrols this device into an existing account. It is pending until one of the account's devices approves it.
-    pub async fn login(home: &Path, link: &str, username: &str, password: Zeroizing<String>, options: Options) -> Result<Self, Error> {
-        let link: JoinLink = link.parse()?;
-        let key = Arc::new(DeviceKey::generate());
-        let device_id = entropy::random();
-        let mut vault = Vault::create(home, options.passphrase.as_ref())?;
-        let first = First::Enrol { username: username.to_owned(), password, device_id, signing_key: Arc::clone(&key) };
-        let enrolled = enrol(&link.endpoint, first).await;
-        let session = undo_on_error(home, enrolled)?;
-        let record = account_record(&session, &key, None, link.endpoint);
-        keep_account(&mut vault, &record, None)?;
-        Self::start(vault, record, options)
+    pub async fn login(
+        home: &Path,
+        link: &str,
+        username: &str,
+        password: Zeroizing<String>,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let (vault, record) = enrolment::log_in(home, link.parse()?, username, password, &options).await?;
+        Ok(Self::start(vault, &record, options))
     }
 
     /// Opens the account in `home`. [`Error::VaultOwned`] if another process has it, [`Error::NoAccount`] if there is none.
-    #[expect(clippy::unused_async, reason = "must run inside a runtime, as join and login do")]
     pub async fn open(home: &Path, options: Options) -> Result<Self, Error> {
         let mut vault = Vault::open(home, options.passphrase.as_ref())?;
         let record: Option<AccountRecord> = vault.transaction(|tx| tx.get(Space::Account, b""))?;
-        Self::start(vault, record.ok_or(Error::NoAccount)?, options)
+        Ok(Self::start(vault, &record.ok_or(Error::NoAccount)?, options))
     }
 
     /// Who this client is.
@@ -116,7 +97,13 @@ impl Client {
         let known = engine.run(|work| {
             let id: Option<[u8; 32]> = work.tx().get(Space::Direct, &key)?;
             Ok(match id.map(|id| work.group(&id)).transpose()?.flatten() {
-                Some(record) if record.stage != Stage::Left => Some(record.id),
+                Some(record) if record.stage != Stage::Left => {
+                    // Who could not be added, or has left, is added before the next message.
+                    if work.lacks(&record, &accounts)? {
+                        work.intend(&record.id, IntentKind::AddMembers(accounts.clone()), true, false)?;
+                    }
+                    Some(record.id)
+                }
                 _ => None,
             })
         })?;
@@ -136,6 +123,10 @@ impl Client {
     }
 
     /// Every group this device knows, the ones it left included.
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the path of the method would bind one lifetime, not every one"
+    )]
     pub async fn groups(&self) -> Result<Vec<GroupInfo>, Error> {
         self.engine.run(|work| work.group_infos())
     }
@@ -150,7 +141,7 @@ impl Client {
             Policy::Administered => mls::Policy::Administered,
         };
         let (group, done) = self.make_group(Some(name.to_owned()), None, policy, accounts).await?;
-        done.await?;
+        self.engine.outcome(done).await?;
         Ok(group)
     }
 
@@ -231,25 +222,28 @@ impl Client {
     }
 
     /// Starts on a connection that stands already: the real one, or one of a test.
-    pub(crate) fn start_on(core: Core, record: &AccountRecord, key: Arc<DeviceKey>, remote: Arc<dyn Remote>, events: mpsc::Receiver<ConnectionEvent>, options: Options) -> Self {
+    pub(crate) fn start_on(
+        core: Core,
+        record: &AccountRecord,
+        key: Arc<DeviceKey>,
+        remote: Arc<dyn Remote>,
+        events: mpsc::Receiver<ConnectionEvent>,
+        options: Options,
+    ) -> Self {
         let engine = Engine::new(core, remote, key, options.clock);
         engine.spawn(engine::receive(Arc::clone(&engine), events));
-        let account = AccountInfo { username: record.username.clone(), account_id: record.account_id, device_id: record.device_id };
+        let account =
+            AccountInfo { username: record.username.clone(), account_id: record.account_id, device_id: record.device_id };
         Self { _guard: Arc::new(Guard(Arc::clone(&engine))), engine, account: Arc::new(account) }
     }
 
-    fn start(vault: Vault, record: AccountRecord, options: Options) -> Result<Self, Error> {
-        let key = Arc::new(DeviceKey::from_secret(&Zeroizing::new(record.device_secret)));
-        let credentials = Credentials {
-            account_id: record.account_id,
-            device_id: record.device_id,
-            signing_key: Arc::clone(&key),
-            incarnation: vault.incarnation(),
-        };
-        let core = open_core(vault, &record, &key, &options);
+    fn start(vault: Vault, record: &AccountRecord, options: Options) -> Self {
+        let credentials = enrolment::credentials(record, vault.incarnation());
+        let key = Arc::clone(&credentials.signing_key);
+        let core = open_core(vault, record, &key, &options);
         // The server's cursors may only lag behind; what it sends again is recognised.
         let (connection, events) = Connection::start(record.endpoint.clone(), credentials, Box::new(Vec::new));
-        Ok(Self::start_on(core, &record, key, Arc::new(connection), events, options))
+        Self::start_on(core, record, key, Arc::new(connection), events, options)
     }
 
     async fn say(&self, group: [u8; 32], said: Said) -> Result<Sent, Error> {
@@ -258,7 +252,7 @@ impl Client {
             let client_id = work.enqueue(&record, said)?;
             Ok(self.engine.message_waiter(client_id))
         })?;
-        waiter.await
+        self.engine.outcome(waiter).await
     }
 
     async fn change(&self, group: [u8; 32], kind: IntentKind) -> Result<(), Error> {
@@ -270,7 +264,7 @@ impl Client {
             let intent = work.intend(&group, kind, false, false)?;
             Ok(self.engine.intent_waiter(intent))
         })?;
-        waiter.await
+        self.engine.outcome(waiter).await
     }
 
     async fn make_group(
@@ -280,8 +274,7 @@ impl Client {
         policy: mls::Policy,
         others: Vec<[u8; 16]>,
     ) -> Result<([u8; 32], impl Future<Output = Result<(), Error>> + use<>), Error> {
-        self.engine.until_live().await?;
-        let reserved = self.engine.call(v1::ReserveGroupRequest {}).await?;
+        let reserved = self.engine.patiently(|| self.engine.call(v1::ReserveGroupRequest {})).await?;
         let malformed = |_| Error::Network("the server reserved no group of 32 bytes".to_owned());
         let id: [u8; 32] = reserved.group_id.as_ref().try_into().map_err(malformed)?;
         let waiter = self.engine.run(|work| {
@@ -307,48 +300,12 @@ pub(crate) fn open_core(vault: Vault, record: &AccountRecord, key: &Arc<DeviceKe
     Core::new(vault, Mls::new(Arc::clone(key), me), options.clock.clone())
 }
 
-/// Writes the account, and the pin of itself where it is known.
-pub(crate) fn keep_account(vault: &mut Vault, record: &AccountRecord, pin: Option<&Pin>) -> Result<(), Error> {
-    vault.transaction(|tx| {
-        tx.put(Space::Account, b"", record)?;
-        if let Some(pin) = pin {
-            tx.put(Space::Name, pin.username.as_bytes(), &pin.account_id)?;
-            tx.put(Space::Peer, &pin.account_id, pin)?;
-        }
-        Ok(())
-    })
-}
-
-async fn enrol(endpoint: &Endpoint, first: First) -> Result<v1::Session, Error> {
-    Ok(connection::enrol(endpoint, first).await?)
-}
-
-fn account_record(session: &v1::Session, key: &DeviceKey, identity: Option<&DeviceKey>, endpoint: Endpoint) -> AccountRecord {
-    AccountRecord {
-        username: session.username.clone(),
-        account_id: session.account_id.as_ref().try_into().unwrap_or_default(),
-        device_id: session.device_id.as_ref().try_into().unwrap_or_default(),
-        device_secret: *key.secret(),
-        identity_secret: identity.map(|identity| *identity.secret()),
-        endpoint,
-    }
-}
-
-/// A vault without an account is of no use, and would stand in the way of the next try.
-fn undo_on_error<T>(home: &Path, result: Result<T, Error>) -> Result<T, Error> {
-    if result.is_err() {
-        for suffix in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(home.join(format!("{}{suffix}", crate::vault::DATABASE_FILE)));
-        }
-        let _ = std::fs::remove_file(home.join(crate::vault::KEY_FILE));
-    }
-    result
-}
-
 fn check_text(text: &str) -> Result<(), Error> {
     match text.len() {
         0 => Err(Error::Usage("there is nothing to send".to_owned())),
-        length if length > TEXT_MAX => Err(Error::Usage(format!("the text has {length} bytes, at most {TEXT_MAX} fit a message"))),
+        length if length > TEXT_MAX => {
+            Err(Error::Usage(format!("the text has {length} bytes, at most {TEXT_MAX} fit a message")))
+        }
         _ => Ok(()),
     }
 }
@@ -374,6 +331,10 @@ impl Client {
 
     pub(crate) async fn engine_publish(&self, manifest: v1::Manifest) {
         self.engine.call(v1::PublishManifestRequest { manifest: Some(manifest) }).await.expect("published");
+    }
+
+    pub(crate) async fn learn(&self, account: [u8; 16]) {
+        self.engine.learn(account).await.expect("the server answers");
     }
 
     pub(crate) fn queued(&self, group: [u8; 32]) -> usize {

@@ -37,7 +37,8 @@ impl DeviceKey {
         self.key.verifying_key().to_bytes()
     }
 
-    /// The secret bytes, for the vault and nobody else.
+    /// The secret bytes, for the vaults of tests.
+    #[cfg(test)]
     pub(crate) fn secret(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.key.to_bytes())
     }

@@ -94,6 +94,11 @@ impl Error {
         }
     }
 
+    /// The server's hint not to come back sooner; 0: none.
+    pub(crate) fn retry_after_ms(&self) -> u64 {
+        if let Self::Refused { retry_after_ms, .. } = self { *retry_after_ms } else { 0 }
+    }
+
     /// Whether the same request may succeed later without anything else changing.
     pub(crate) fn passes(&self) -> bool {
         use FailureCode::{DeadlineExceeded, Internal, QuotaExceeded, RateLimited, Unavailable};
@@ -116,7 +121,9 @@ impl fmt::Display for Error {
             Self::Refused { message, .. } => write!(f, "the server refused: {message}"),
             Self::Network(text) => write!(f, "the server cannot be reached: {text}"),
             Self::Untrusted(text) => write!(f, "the server is not the one this device joined: {text}"),
-            Self::IdentityChanged(name) => write!(f, "the identity of {name} has changed: nothing is sent until you accept the new one"),
+            Self::IdentityChanged(name) => {
+                write!(f, "the identity of {name} has changed: nothing is sent until you accept the new one")
+            }
             Self::UnknownDevice(text) => write!(f, "nothing is sent to this group: {text}"),
             Self::GroupClosed(text) => write!(f, "the group takes no messages from this device: {text}"),
             Self::Timeout => f.write_str("it took too long"),

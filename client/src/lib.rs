@@ -6,6 +6,7 @@ pub mod clock;
 pub mod connection;
 pub mod device_key;
 mod engine;
+mod enrolment;
 mod entropy;
 mod error;
 mod identity;
@@ -18,7 +19,5 @@ pub use self::{
     client::Client,
     connection::{Cause, ConnectionState},
     error::{Error, ErrorClass},
-    model::{
-        AccountInfo, Alarm, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, Member, Message, Options, Policy, Sent,
-    },
+    model::{AccountInfo, Alarm, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, Member, Message, Options, Policy, Sent},
 };

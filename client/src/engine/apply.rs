@@ -98,7 +98,8 @@ impl Work<'_> {
         match &entry.body {
             Some(Body::Message(message)) => {
                 let tx = self.tx;
-                let known = |account: &[u8; 16]| strangers.contains(account) || matches!(tx.get_bytes(Space::Peer, account), Ok(Some(_)));
+                let known =
+                    |account: &[u8; 16]| strangers.contains(account) || matches!(tx.get_bytes(Space::Peer, account), Ok(Some(_)));
                 let opened = self.change(&id, |provider, group| {
                     let (sender, content) = Mls::open(provider, group, message).map_err(|_| None)?;
                     // Its key is spent only when the message can be recorded.
@@ -185,7 +186,8 @@ impl Work<'_> {
     fn answer_profile_request(&mut self, record: &GroupRecord, asker: DeviceRef) -> Result<(), Error> {
         let Some(name) = record.name.clone() else { return Ok(()) };
         let me = self.me();
-        let lowest = self.look(&record.id, |group| group.leaves().into_iter().find(|leaf| leaf.of != asker).map(|leaf| leaf.of))?;
+        let lowest =
+            self.look(&record.id, |group| group.leaves().into_iter().find(|leaf| leaf.of != asker).map(|leaf| leaf.of))?;
         if lowest == Some(me) && self.may_send(record).is_ok() {
             self.enqueue(record, Said::Profile { name, revision: record.revision })?;
         }

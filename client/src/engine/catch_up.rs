@@ -118,7 +118,7 @@ impl Engine {
                 return Ok(None);
             }
             let cursor = work.log(id)?.unwrap_or_default().cursor;
-            Ok(Some((work.look(id, |group| group.epoch())?, cursor)))
+            Ok(Some((work.look(id, crate::mls::Group::epoch)?, cursor)))
         })
     }
 }

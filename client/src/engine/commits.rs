@@ -62,11 +62,23 @@ impl Work<'_> {
         Ok(self.tx.items(Space::Intent, id, 0, LIST_MAX)?)
     }
 
-    /// The intent is over, one way or the other.
+    /// Whether somebody of these is no member of a group that this device is in, and no intent adds them yet.
+    pub(crate) fn lacks(&mut self, record: &GroupRecord, accounts: &[[u8; 16]]) -> Result<bool, Error> {
+        if record.stage != Stage::Active || self.intents(&record.id)?.iter().any(|(_, intent)| intent.first) {
+            return Ok(false);
+        }
+        let leaves = self.look(&record.id, crate::mls::Group::leaves)?;
+        Ok(accounts.iter().any(|account| !leaves.iter().any(|leaf| leaf.of.account == *account)))
+    }
+
+    /// The intent is over, one way or the other. Messages for people who could not be added fail with it.
     pub(crate) fn finish_intent(&mut self, id: &[u8; 32], intent: &[u8; 16], result: Result<(), Error>) -> Result<(), Error> {
         for (position, record) in self.intents(id)? {
             if record.id == *intent {
                 self.tx.take_out(Space::Intent, id, position)?;
+                if let (true, Err(error)) = (record.first, &result) {
+                    self.fail_all(id, error)?;
+                }
             }
         }
         self.effects.intents.push((*intent, result));
@@ -102,7 +114,11 @@ impl Work<'_> {
                 Plan::Refuse(Error::Usage("nobody removes themselves: leave the group instead".to_owned()))
             }
             IntentKind::Remove(_) | IntentKind::RemoveDevices(_) => {
-                if self.removes(id, &leaves, intent)?.is_empty() { Plan::Done } else { commit(Vec::new(), Vec::new()) }
+                if self.removes(id, &leaves, intent)?.is_empty() {
+                    Plan::Done
+                } else {
+                    commit(Vec::new(), Vec::new())
+                }
             }
         })
     }
@@ -197,7 +213,13 @@ impl Work<'_> {
     }
 
     /// A commit of another device.
-    pub(super) fn foreign_commit(&mut self, mut record: GroupRecord, log: LogRecord, entry: &v1::Entry, commit: &[u8]) -> Result<Need, Error> {
+    pub(super) fn foreign_commit(
+        &mut self,
+        mut record: GroupRecord,
+        log: LogRecord,
+        entry: &v1::Entry,
+        commit: &[u8],
+    ) -> Result<Need, Error> {
         let id = record.id;
         let (before, epoch, roles) = self.look(&id, |group| (group.leaves(), group.epoch(), group.roles()))?;
         let proposals = self.proposals(&id, epoch)?;
@@ -240,14 +262,14 @@ impl Work<'_> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let epoch = self.look(id, |group| group.epoch())?;
+        let epoch = self.look(id, crate::mls::Group::epoch)?;
         let proposals = self.proposals(id, epoch)?;
-        let leavers = self.change(id, |provider, group| Ok::<_, Error>(Mls::leavers(provider, group, &proposals)))??;
+        let wish = self.change(id, |provider, group| Ok::<_, Error>(Mls::leavers(provider, group, &proposals)))??;
         let mut indexes = Vec::new();
         for leaf in wanted {
             let struck = self.pin(&leaf.of.account)?.is_some_and(|pin| pin.version > 0 && pin.device(&leaf.of.device).is_none());
-            let leaving = leavers.iter().any(|leaver| leaver.account == leaf.of.account);
-            if leaf.of != me && (!intent.nominated || struck || leaving) {
+            let wished = wish.iter().any(|leaver| leaver.account == leaf.of.account);
+            if leaf.of != me && (!intent.nominated || struck || wished) {
                 indexes.push(leaf.index);
             }
         }
@@ -255,7 +277,14 @@ impl Work<'_> {
     }
 
     /// Notices a commit that the roles did not allow. The server refuses such; this device looks itself.
-    fn judge(&mut self, id: &[u8; 32], effect: &CommitEffect, before: &[Leaf], roles: &Roles, leavers: &[DeviceRef]) -> Result<(), Error> {
+    fn judge(
+        &mut self,
+        id: &[u8; 32],
+        effect: &CommitEffect,
+        before: &[Leaf],
+        roles: &Roles,
+        leavers: &[DeviceRef],
+    ) -> Result<(), Error> {
         let allowed = roles.may_administer(&effect.by.account, before.iter().map(|leaf| leaf.of.account));
         let now = self.look(id, crate::mls::Group::roles)?;
         let mut broken = !allowed && now != *roles;
@@ -294,10 +323,20 @@ impl Work<'_> {
 
     /// The contents of a bundle's messages; their counters follow the last one of this device.
     fn contents(&mut self, record: &mut GroupRecord, said: &[Said]) -> Result<Vec<Vec<u8>>, Error> {
-        said.iter().zip(record.counter + 1..).map(|(said, counter)| Ok(content::encode(said, &self.view(&record.id, counter)?))).collect()
+        said.iter()
+            .zip(record.counter + 1..)
+            .map(|(said, counter)| Ok(content::encode(said, &self.view(&record.id, counter)?)))
+            .collect()
     }
 
-    fn keep_bundle(&mut self, id: &[u8; 32], intent: Option<[u8; 16]>, external: bool, staged: Staged, said: Vec<Said>) -> Result<(), Error> {
+    fn keep_bundle(
+        &mut self,
+        id: &[u8; 32],
+        intent: Option<[u8; 16]>,
+        external: bool,
+        staged: Staged,
+        said: Vec<Said>,
+    ) -> Result<(), Error> {
         let messages = staged.messages.into_iter().zip(said);
         let bundle = BundleRecord {
             intent,

@@ -62,7 +62,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<(Said, View)> {
     };
     let said = match content.kind {
         Some(Kind::Text(text)) if content.version == VERSION => Said::Text(text.text),
-        Some(Kind::GroupProfile(profile)) if content.version == VERSION => Said::Profile { name: profile.name, revision: profile.revision },
+        Some(Kind::GroupProfile(profile)) if content.version == VERSION => {
+            Said::Profile { name: profile.name, revision: profile.revision }
+        }
         Some(Kind::GroupProfileRequest(_)) if content.version == VERSION => Said::ProfileRequest,
         _ => Said::Text(content.fallback),
     };
@@ -85,7 +87,14 @@ mod tests {
 
     #[test]
     fn every_length_is_a_multiple_of_64_and_reads_back() {
-        let view = View { counter: 3, seen_seq: 9, seen_hash: Some([1; 32]), manifest_version: 1, manifest_hash: Some([2; 32]), sent_at_ms: 7 };
+        let view = View {
+            counter: 3,
+            seen_seq: 9,
+            seen_hash: Some([1; 32]),
+            manifest_version: 1,
+            manifest_hash: Some([2; 32]),
+            sent_at_ms: 7,
+        };
         for length in 0..300 {
             let said = Said::Text("x".repeat(length));
             let bytes = encode(&said, &view);

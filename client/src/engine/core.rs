@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sovereign_proto::v1;
 
-use super::records::{AccountRecord, GroupRecord, LogRecord};
+use super::records::{GroupRecord, LogRecord};
 use crate::{
     clock::{Clock, UnixMs},
     error::Error,
@@ -77,13 +77,9 @@ impl Core {
     }
 }
 
-impl<'a> Work<'a> {
+impl Work<'_> {
     pub(crate) fn me(&self) -> DeviceRef {
         self.mls.me()
-    }
-
-    pub(crate) fn account(&self) -> Result<AccountRecord, Error> {
-        self.tx.get(Space::Account, b"")?.ok_or(Error::NoAccount)
     }
 
     pub(crate) fn group(&self, id: &[u8; 32]) -> Result<Option<GroupRecord>, Error> {
@@ -116,6 +112,22 @@ impl<'a> Work<'a> {
         Ok(self.tx.put(Space::Peer, &pin.account_id, pin)?)
     }
 
+    /// Accounts whose identity key is not the pinned one: few, so they stand in one row.
+    pub(crate) fn changed_accounts(&self) -> Result<Vec<[u8; 16]>, Error> {
+        Ok(self.tx.get(Space::Meta, b"changed")?.unwrap_or_default())
+    }
+
+    /// Marks an account whose identity has changed.
+    pub(crate) fn distrust(&mut self, mut pin: Pin) -> Result<(), Error> {
+        let mut changed = self.changed_accounts()?;
+        changed.push(pin.account_id);
+        self.tx.put(Space::Meta, b"changed", &changed)?;
+        pin.changed = true;
+        self.put_pin(&pin)?;
+        self.alarm(None, Alarm::IdentityChanged { account: pin.username });
+        Ok(())
+    }
+
     /// The username, or the id where it could not be learned.
     pub(crate) fn name_of(&self, account: &[u8; 16]) -> Result<String, Error> {
         let pin = self.pin(account)?;
@@ -132,7 +144,11 @@ impl<'a> Work<'a> {
     }
 
     /// Changes a group's MLS state. When `change` fails, the rows and the memory are as before.
-    pub(crate) fn change<T, E>(&mut self, id: &[u8; 32], change: impl FnOnce(&Provider<'_>, &mut Group) -> Result<T, E>) -> Result<Result<T, E>, Error> {
+    pub(crate) fn change<T, E>(
+        &mut self,
+        id: &[u8; 32],
+        change: impl FnOnce(&Provider<'_>, &mut Group) -> Result<T, E>,
+    ) -> Result<Result<T, E>, Error> {
         let mls = self.mls;
         let provider = mls.provider(self.tx);
         let mut group = self.groups.take(&provider, id)?;

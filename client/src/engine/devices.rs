@@ -101,7 +101,9 @@ impl Engine {
     async fn find_device(&self, prefix: &str) -> Result<([u8; 16], [u8; 32]), Error> {
         let prefix = prefix.trim().to_lowercase();
         let listed = self.call(v1::ListDevicesRequest {}).await?.devices;
-        let mut found = listed.iter().filter(|device| !prefix.is_empty() && data_encoding::HEXLOWER.encode(&device.device_id).starts_with(&prefix));
+        let mut found = listed
+            .iter()
+            .filter(|device| !prefix.is_empty() && data_encoding::HEXLOWER.encode(&device.device_id).starts_with(&prefix));
         let none = || Error::NotFound(format!("there is no device {prefix}"));
         let device = found.next().ok_or_else(none)?;
         if found.next().is_some() {

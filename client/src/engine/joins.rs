@@ -157,7 +157,8 @@ impl Work<'_> {
     }
 
     fn welcomed(&mut self, entry: &v1::WelcomeEntry) -> Result<(), Error> {
-        let (Ok(id), Ok(running)) = (<[u8; 32]>::try_from(entry.group_id.as_ref()), entry.running_hash.as_ref().try_into()) else {
+        let (Ok(id), Ok(running)) = (<[u8; 32]>::try_from(entry.group_id.as_ref()), entry.running_hash.as_ref().try_into())
+        else {
             return Ok(());
         };
         let parked = ParkedWelcome { welcome: Blob(entry.welcome.to_vec()), join_seq: entry.join_seq, running };
@@ -218,4 +219,3 @@ impl Work<'_> {
         Ok(self.tx.trim(Space::Chain, id, u64::MAX)?)
     }
 }
-

@@ -56,6 +56,8 @@ use crate::{
     model::Event,
 };
 
+/// First bound of the wait after a failure, in milliseconds.
+const BACKOFF_MS: u64 = 250;
 /// Events that a slow subscriber may fall behind; what it misses is in the vault.
 const EVENTS_MAX: usize = 1024;
 
@@ -112,6 +114,22 @@ impl Engine {
         Ok(remote::call(&*self.remote, request).await?)
     }
 
+    /// Tries again what fails only for now, when there is a connection. Not for the receiver, who makes it live.
+    pub(crate) async fn patiently<T, F: Future<Output = Result<T, Error>>>(&self, attempt: impl Fn() -> F) -> Result<T, Error> {
+        const TRIES_MAX: u32 = 10;
+        let mut tries = 0;
+        loop {
+            self.until_live().await?;
+            match attempt().await {
+                Err(error) if error.passes() && tries < TRIES_MAX => {
+                    pause(BACKOFF_MS, tries, error.retry_after_ms()).await;
+                    tries += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
     pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
     }
@@ -126,6 +144,18 @@ impl Engine {
         let reached = state.wait_for(|(state, _)| matches!(state, ConnectionState::Live | ConnectionState::Stopped)).await;
         let (state, cause) = reached.map_err(|_| Error::Closed)?.clone();
         if state == ConnectionState::Live { Ok(()) } else { Err(stopped(&cause)) }
+    }
+
+    /// Waits for the outcome of something that the worker does; fails when the connection has stopped for good.
+    pub(crate) async fn outcome<T>(&self, waiter: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let mut state = self.state.subscribe();
+        tokio::select! {
+            biased;
+            result = waiter => result,
+            stopped_now = state.wait_for(|(state, _)| *state == ConnectionState::Stopped) => {
+                Err(stopped_now.map_or(Error::Closed, |state| stopped(&state.1)))
+            }
+        }
     }
 
     /// Waits for the answer to a message of this client id, which must be in an outbox already.

@@ -53,15 +53,15 @@ impl Work<'_> {
             (Stage::Active, _) => {}
             _ => return Ok(()),
         }
-        let mut accounts: Vec<[u8; 16]> = self.look(&record.id, |group| group.leaves().iter().map(|leaf| leaf.of.account).collect())?;
-        accounts.sort_unstable();
-        accounts.dedup();
-        for account in accounts {
-            if let Some(pin) = self.pin(&account)?.filter(|pin| pin.changed) {
-                return Err(Error::IdentityChanged(pin.username));
-            }
+        let changed = self.changed_accounts()?;
+        if changed.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let leaves = self.look(&record.id, crate::mls::Group::leaves)?;
+        match leaves.iter().find(|leaf| changed.contains(&leaf.of.account)) {
+            Some(leaf) => Err(Error::IdentityChanged(self.name_of(&leaf.of.account)?)),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn has_outgoing(&self, id: &[u8; 32]) -> Result<bool, Error> {
@@ -75,7 +75,7 @@ impl Work<'_> {
         if record.stage != Stage::Active || self.tx.get::<BundleRecord>(Space::Bundle, id)?.is_some() {
             return Ok(Vec::new());
         }
-        let epoch = self.look(id, |group| group.epoch())?;
+        let epoch = self.look(id, crate::mls::Group::epoch)?;
         let mut ready = Vec::new();
         let room = PIPELINE.saturating_sub(in_flight.len());
         for (position, mut item) in self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, PIPELINE)? {
@@ -133,7 +133,7 @@ impl Work<'_> {
 
     /// Messages of an epoch that the server takes no more: encrypted again, under the same client ids.
     pub(crate) fn outdate(&mut self, id: &[u8; 32]) -> Result<(), Error> {
-        let epoch = self.look(id, |group| group.epoch())?;
+        let epoch = self.look(id, crate::mls::Group::epoch)?;
         for (position, mut item) in self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, PIPELINE)? {
             if item.ciphertext.is_some() && item.epoch < epoch {
                 item.ciphertext = None;

@@ -22,9 +22,11 @@ impl Engine {
         for name in names {
             let name = name.trim().to_lowercase();
             let known = self.run(|work| Ok(work.tx.get::<[u8; 16]>(Space::Name, name.as_bytes())?))?;
-            accounts.push(match known {
-                Some(account) => account,
-                None => self.find(By::Username(name.clone())).await.map_err(|error| unknown(&name, error))?,
+            accounts.push(if let Some(account) = known {
+                account
+            } else {
+                let found = self.patiently(|| self.find(By::Username(name.clone()))).await;
+                found.map_err(|error| unknown(&name, error))?
             });
         }
         accounts.sort_unstable();
@@ -92,10 +94,9 @@ impl Work<'_> {
         let Some(mut pin) = self.pin(&account)? else {
             if let Some(former) = self.tx.get::<[u8; 16]>(Space::Name, username.as_bytes())?.filter(|former| *former != account) {
                 // The name stands for another account now: what was pinned under it is not silently replaced.
-                let mut old = self.pin(&former)?.ok_or(Error::NoAccount)?;
-                old.changed = true;
-                self.put_pin(&old)?;
-                self.alarm(None, Alarm::IdentityChanged { account: username.to_owned() });
+                if let Some(old) = self.pin(&former)?.filter(|old| !old.changed) {
+                    self.distrust(old)?;
+                }
                 return Err(Error::IdentityChanged(username.to_owned()));
             }
             let pin = Pin::new(account, username.to_owned(), identity);
@@ -104,8 +105,7 @@ impl Work<'_> {
         };
         if pin.identity_key != identity && !pin.changed {
             pin.changed = true;
-            self.put_pin(&pin)?;
-            self.alarm(None, Alarm::IdentityChanged { account: username.to_owned() });
+            self.distrust(pin.clone())?;
         }
         Ok(pin)
     }
@@ -115,9 +115,8 @@ impl Work<'_> {
         let mut pin = self.pin(&account)?.ok_or_else(|| Error::NotFound("no such account".to_owned()))?;
         for manifest in manifests {
             match pin.extend(manifest) {
-                Ok(()) => {}
-                // Another task was faster.
-                Err(PinError::OutOfOrder) => {}
+                // Out of order: another task was faster.
+                Ok(()) | Err(PinError::OutOfOrder) => {}
                 Err(PinError::Malformed | PinError::Diverging | PinError::Forged) => {
                     self.alarm(None, Alarm::Manifest { account: pin.username.clone() });
                     break;

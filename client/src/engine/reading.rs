@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{GroupInfo, GroupState, Member, Message},
     mls::Mls,
+    model::{GroupInfo, GroupState, Member, Message},
     vault::{Space, Tx},
 };
 
@@ -73,7 +73,7 @@ impl<'a> Work<'a> {
         let here = matches!(record.stage, Stage::Active | Stage::Creating);
         let (leaves, epoch) = if here { self.look(&id, |group| (group.leaves(), group.epoch()))? } else { (Vec::new(), 0) };
         let proposals = self.proposals(&id, epoch)?;
-        let leavers = if here && !proposals.is_empty() {
+        let asking = if here && !proposals.is_empty() {
             self.change(&id, |provider, group| Ok::<_, Error>(Mls::leavers(provider, group, &proposals)))??
         } else {
             Vec::new()
@@ -82,13 +82,18 @@ impl<'a> Work<'a> {
         for leaf in leaves {
             let pin = self.pin(&leaf.of.account)?;
             let struck = pin.as_ref().is_some_and(|pin| pin.version > 0 && pin.device(&leaf.of.device).is_none());
-            let leaving = struck || leavers.iter().any(|leaver| leaver.account == leaf.of.account);
+            let leaving = struck || asking.iter().any(|asker| asker.account == leaf.of.account);
             match members.iter_mut().find(|member| member.account_id == leaf.of.account) {
                 Some(member) => {
                     member.devices += 1;
                     member.leaving |= leaving;
                 }
-                None => members.push(Member { username: self.name_of(&leaf.of.account)?, account_id: leaf.of.account, devices: 1, leaving }),
+                None => members.push(Member {
+                    username: self.name_of(&leaf.of.account)?,
+                    account_id: leaf.of.account,
+                    devices: 1,
+                    leaving,
+                }),
             }
         }
         members.sort_unstable_by(|a, b| a.username.cmp(&b.username));

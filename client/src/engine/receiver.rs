@@ -152,5 +152,8 @@ impl Engine {
 }
 
 fn device(reference: &v1::DeviceRef) -> Option<DeviceRef> {
-    Some(DeviceRef { account: reference.account_id.as_ref().try_into().ok()?, device: reference.device_id.as_ref().try_into().ok()? })
+    Some(DeviceRef {
+        account: reference.account_id.as_ref().try_into().ok()?,
+        device: reference.device_id.as_ref().try_into().ok()?,
+    })
 }

@@ -1,6 +1,7 @@
 //! What the engine keeps in the vault, one type for each space.
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize as _;
 
 use crate::{
     join_link::Endpoint,
@@ -47,6 +48,7 @@ pub(crate) enum Stage {
 
 /// A group.
 #[derive(Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub(crate) struct GroupRecord {
     pub(crate) id: [u8; 32],
     pub(crate) stage: Stage,
@@ -163,6 +165,13 @@ pub(crate) struct ParkedWelcome {
 pub(crate) struct ProposalRecord {
     pub(crate) epoch: u64,
     pub(crate) proposal: Blob,
+}
+
+impl Drop for AccountRecord {
+    fn drop(&mut self) {
+        self.device_secret.zeroize();
+        self.identity_secret.zeroize();
+    }
 }
 
 impl GroupRecord {

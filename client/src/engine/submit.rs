@@ -99,7 +99,13 @@ impl Engine {
     }
 
     /// Everything that an intent's commit needs, then the bundle. False: there is nothing left to do.
-    async fn prepare(self: &Arc<Self>, id: &[u8; 32], intent: &IntentRecord, accounts: &[[u8; 16]], devices: &[DeviceRef]) -> Result<bool, Error> {
+    async fn prepare(
+        self: &Arc<Self>,
+        id: &[u8; 32],
+        intent: &IntentRecord,
+        accounts: &[[u8; 16]],
+        devices: &[DeviceRef],
+    ) -> Result<bool, Error> {
         let mut packages = Vec::new();
         if let IntentKind::RemoveDevices(devices) = &intent.kind {
             for device in devices.iter().filter(|_| intent.nominated) {
@@ -115,7 +121,13 @@ impl Engine {
         self.run(|work| work.stage_intent(id, intent, &packages))
     }
 
-    async fn claim(self: &Arc<Self>, id: &[u8; 32], intent: &IntentRecord, accounts: &[[u8; 16]], devices: &[DeviceRef]) -> Result<Vec<Package>, Error> {
+    async fn claim(
+        self: &Arc<Self>,
+        id: &[u8; 32],
+        intent: &IntentRecord,
+        accounts: &[[u8; 16]],
+        devices: &[DeviceRef],
+    ) -> Result<Vec<Package>, Error> {
         let request = v1::ClaimKeyPackagesRequest {
             group_id: id.to_vec().into(),
             account_ids: accounts.iter().map(|account| account.to_vec().into()).collect(),
@@ -125,7 +137,10 @@ impl Engine {
         let claimed = self.call(request).await?;
         let package = |claimed: v1::ClaimedKeyPackage| {
             let device = claimed.device?;
-            let of = DeviceRef { account: device.account_id.as_ref().try_into().ok()?, device: device.device_id.as_ref().try_into().ok()? };
+            let of = DeviceRef {
+                account: device.account_id.as_ref().try_into().ok()?,
+                device: device.device_id.as_ref().try_into().ok()?,
+            };
             Some(Package { of, bytes: claimed.key_package })
         };
         let packages: Vec<Package> = claimed.key_packages.into_iter().filter_map(package).collect();
@@ -173,7 +188,14 @@ impl Engine {
     }
 
     /// The server will not take this bundle.
-    fn refused(self: &Arc<Self>, id: &[u8; 32], hash: &[u8; 32], intent: Option<[u8; 16]>, external: bool, error: Error) -> Result<(), Error> {
+    fn refused(
+        self: &Arc<Self>,
+        id: &[u8; 32],
+        hash: &[u8; 32],
+        intent: Option<[u8; 16]>,
+        external: bool,
+        error: Error,
+    ) -> Result<(), Error> {
         self.run(|work| {
             work.drop_bundle(id, hash)?;
             if let Some(intent) = intent {

@@ -1,11 +1,7 @@
 //! Who waits for a message to be accepted or for a commit to be made. In memory only: those who do not wait any more
 //! find the outcome in the vault.
 
-use std::{
-    collections::HashMap,
-    future::Future,
-    sync::Mutex,
-};
+use std::{collections::HashMap, future::Future, sync::Mutex};
 
 use tokio::sync::oneshot;
 

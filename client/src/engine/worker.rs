@@ -6,17 +6,13 @@ use futures_util::{StreamExt as _, stream::FuturesOrdered};
 use sovereign_proto::{Call as _, v1};
 
 use super::{
-    Engine, lock,
+    BACKOFF_MS, Engine, lock,
     outbox::PIPELINE,
     pause,
     records::{IntentRecord, Stage},
     remote,
 };
-use crate::{
-    connection::CallError,
-    error::Error,
-    identity::Pin,
-};
+use crate::{connection::CallError, error::Error, identity::Pin};
 
 /// Groups whose worker runs, and whether it was woken since it last looked.
 #[derive(Default)]
@@ -32,9 +28,6 @@ enum Step {
     Send,
     Rest,
 }
-
-/// First bound of the wait after a failure, in milliseconds.
-const BACKOFF_MS: u64 = 250;
 
 impl Engine {
     /// Lets the group's worker look, and starts one where none runs.
@@ -61,8 +54,7 @@ impl Engine {
                 Ok(false) => {}
                 Err(error) => {
                     tracing::debug!(%error, failures, "a step of a group failed");
-                    let floor = if let Error::Refused { retry_after_ms, .. } = &error { *retry_after_ms } else { 0 };
-                    pause(BACKOFF_MS, failures, floor).await;
+                    pause(BACKOFF_MS, failures, error.retry_after_ms()).await;
                     failures += 1;
                 }
             }
@@ -149,16 +141,17 @@ impl Engine {
             let (client_id, _) = in_flight.remove(0);
             match answer {
                 Ok(accepted) => self.run(|work| work.accepted(id, &client_id, accepted.seq, accepted.time_ms))?,
-                Err(CallError::Refused(mut failure)) => match failure.details.take() {
-                    Some(v1::failure::Details::StaleEpoch(details)) => stale = Some(details),
-                    _ => {
-                        let error = Error::from(failure);
-                        if error.passes() {
-                            return Err(error);
-                        }
-                        self.run(|work| work.failed(id, &client_id, error))?;
+                Err(CallError::Refused(mut failure)) => {
+                    if let Some(v1::failure::Details::StaleEpoch(details)) = failure.details.take() {
+                        stale = Some(details);
+                        continue;
                     }
-                },
+                    let error = Error::from(failure);
+                    if error.passes() {
+                        return Err(error);
+                    }
+                    self.run(|work| work.failed(id, &client_id, error))?;
+                }
                 // Sent again under the same id when there is a connection: the answer will be the first one's.
                 Err(CallError::Disconnected) => return Err(CallError::Disconnected.into()),
                 Err(error) => self.run(|work| work.failed(id, &client_id, error.into()))?,

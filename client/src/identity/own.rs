@@ -9,7 +9,13 @@ use super::pin::{Pin, PinnedDevice};
 use crate::device_key::DeviceKey;
 
 /// Version 1: exactly this device, which may sign the next.
-pub(crate) fn genesis(identity: &DeviceKey, account_id: [u8; 16], device_id: [u8; 16], device: &DeviceKey, now_ms: u64) -> v1::Manifest {
+pub(crate) fn genesis(
+    identity: &DeviceKey,
+    account_id: [u8; 16],
+    device_id: [u8; 16],
+    device: &DeviceKey,
+    now_ms: u64,
+) -> v1::Manifest {
     let device = Device { device_id, device_key: device.public(), signer: true };
     let body = Body { account_id, version: 1, previous: [0; 32], issued_at_ms: now_ms, devices: vec![device] }.encode();
     let signature = DeviceKey::sign(identity, &signed::manifest(&body));

@@ -47,7 +47,16 @@ pub(crate) enum PinError {
 impl Pin {
     /// An account seen for the first time.
     pub(crate) fn new(account_id: [u8; 16], username: String, identity_key: [u8; 32]) -> Self {
-        Self { account_id, username, identity_key, version: 0, hash: [0; 32], devices: Vec::new(), former: Vec::new(), changed: false }
+        Self {
+            account_id,
+            username,
+            identity_key,
+            version: 0,
+            hash: [0; 32],
+            devices: Vec::new(),
+            former: Vec::new(),
+            changed: false,
+        }
     }
 
     /// Takes the next manifest of the chain.
@@ -72,7 +81,9 @@ impl Pin {
             .map(|device| PinnedDevice { device_id: device.device_id, key: device.device_key, signer: device.signer })
             .collect();
         let struck = std::mem::replace(&mut self.devices, devices).into_iter();
-        self.former.extend(struck.filter(|old| !body.devices.iter().any(|new| new.device_id == old.device_id && new.device_key == old.key)));
+        self.former.extend(
+            struck.filter(|old| !body.devices.iter().any(|new| new.device_id == old.device_id && new.device_key == old.key)),
+        );
         self.version = body.version;
         self.hash = Body::hash(&manifest.body);
         Ok(())

@@ -5,8 +5,8 @@ use openmls::prelude::{
     PURE_PLAINTEXT_WIRE_FORMAT_POLICY, RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension,
 };
 use sovereign_proto::mls::{
-    KEY_PACKAGE_LIFETIME_SECONDS, KEY_PACKAGE_NOT_BEFORE_MARGIN_SECONDS, MAX_PAST_EPOCHS, MAXIMUM_FORWARD_DISTANCE, OUT_OF_ORDER_TOLERANCE,
-    ROLES_EXTENSION, Roles,
+    KEY_PACKAGE_LIFETIME_SECONDS, KEY_PACKAGE_NOT_BEFORE_MARGIN_SECONDS, MAX_PAST_EPOCHS, MAXIMUM_FORWARD_DISTANCE,
+    OUT_OF_ORDER_TOLERANCE, ROLES_EXTENSION, Roles,
 };
 
 use super::{MlsError, invalid};
@@ -31,7 +31,7 @@ pub(super) fn ratchets() -> SenderRatchetConfiguration {
 pub(super) fn capabilities() -> Capabilities {
     Capabilities::builder()
         .ciphersuites(vec![SUITE])
-        .extensions(vec![ExtensionType::Unknown(ROLES_EXTENSION)])
+        .extensions(vec![ExtensionType::LastResort, ExtensionType::Unknown(ROLES_EXTENSION)])
         .credentials(vec![CredentialType::Basic])
         .build()
 }

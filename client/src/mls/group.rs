@@ -111,12 +111,10 @@ impl Group {
         self.0.epoch().as_u64()
     }
 
-
     /// Every leaf, ascending by index. A leaf whose credential is not of ours is left out; the server admits none.
     pub(crate) fn leaves(&self) -> Vec<Leaf> {
         self.0.members().filter_map(|member| leaf(&member)).collect()
     }
-
 
     pub(crate) fn authenticator(&self) -> Vec<u8> {
         self.0.epoch_authenticator().as_slice().to_vec()

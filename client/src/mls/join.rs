@@ -17,10 +17,11 @@ impl Mls {
     pub(crate) fn join(&self, tx: &Tx<'_>, id: &[u8; 32], welcome: &[u8]) -> Result<Group, MlsError> {
         let MlsMessageBodyIn::Welcome(welcome) = parse(welcome)?.extract() else { return Err(MlsError::Malformed) };
         let provider = self.provider(tx);
-        let processed = ProcessedWelcome::new_from_welcome(&provider, &config::group(), welcome).map_err(|error| match error {
-            WelcomeError::NoMatchingKeyPackage => MlsError::UnknownKeyPackage,
-            other => invalid(other),
-        })?;
+        let processed =
+            ProcessedWelcome::new_from_welcome(&provider, &config::group(), welcome).map_err(|error| match error {
+                WelcomeError::NoMatchingKeyPackage => MlsError::UnknownKeyPackage,
+                other => invalid(other),
+            })?;
         if processed.unverified_group_info().group_id().as_slice() != id {
             return Err(invalid("the Welcome leads to another group"));
         }
@@ -37,7 +38,13 @@ impl Mls {
 
     /// Stages an external commit into the group of this `GroupInfo`, which removes an older leaf of this device, and
     /// encrypts `contents` in the epoch behind it.
-    pub(crate) fn stage_external(&self, tx: &Tx<'_>, id: &[u8; 32], group_info: &[u8], contents: &[Vec<u8>]) -> Result<Staged, MlsError> {
+    pub(crate) fn stage_external(
+        &self,
+        tx: &Tx<'_>,
+        id: &[u8; 32],
+        group_info: &[u8],
+        contents: &[Vec<u8>],
+    ) -> Result<Staged, MlsError> {
         let MlsMessageBodyIn::GroupInfo(info) = parse(group_info)?.extract() else { return Err(MlsError::Malformed) };
         if info.group_id().as_slice() != id {
             return Err(invalid("the GroupInfo is of another group"));

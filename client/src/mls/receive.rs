@@ -31,7 +31,12 @@ impl Mls {
     }
 
     /// Processes and merges a commit of another device; `proposals` are those that the log held since the last one.
-    pub(crate) fn follow(provider: &Provider<'_>, group: &mut Group, commit: &[u8], proposals: &[Vec<u8>]) -> Result<CommitEffect, MlsError> {
+    pub(crate) fn follow(
+        provider: &Provider<'_>,
+        group: &mut Group,
+        commit: &[u8],
+        proposals: &[Vec<u8>],
+    ) -> Result<CommitEffect, MlsError> {
         group.0.clear_pending_proposals(&provider.store)?;
         for proposal in proposals {
             // One that does not fit here fits nobody; a commit that refers to it fails below.
@@ -55,7 +60,7 @@ impl Mls {
     /// The leaves that these proposals ask to remove, each by its own device.
     pub(crate) fn leavers(provider: &Provider<'_>, group: &mut Group, proposals: &[Vec<u8>]) -> Vec<DeviceRef> {
         let leaves = group.leaves();
-        let mut leavers = Vec::new();
+        let mut asking = Vec::new();
         for proposal in proposals {
             let Ok(message) = protocol(proposal, ContentType::Proposal) else { continue };
             let Ok(processed) = group.0.process_message(provider, message) else { continue };
@@ -67,10 +72,10 @@ impl Mls {
                 _ => false,
             };
             if removes_itself {
-                leavers.extend(leaves.iter().find(|leaf| leaf.index == sender.u32()).map(|leaf| leaf.of));
+                asking.extend(leaves.iter().find(|leaf| leaf.index == sender.u32()).map(|leaf| leaf.of));
             }
         }
-        leavers
+        asking
     }
 
     /// The epoch in the clear header of a handshake message.

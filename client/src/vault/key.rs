@@ -55,7 +55,9 @@ pub(super) fn create(path: &Path, passphrase: Option<&Zeroizing<String>>) -> Res
         }
         Some(passphrase) => {
             bytes.push(WRAPPED);
-            COST.iter().for_each(|cost| bytes.extend_from_slice(&cost.to_be_bytes()));
+            for cost in COST {
+                bytes.extend_from_slice(&cost.to_be_bytes());
+            }
             let salt: [u8; 16] = entropy::random();
             bytes.extend_from_slice(&salt);
             let cipher = wrapping(passphrase, &salt, COST).map_err(OpenError::Key)?;
@@ -100,7 +102,11 @@ pub(super) fn private_file(path: &Path, new: bool) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(!new).create_new(new).truncate(false).mode(0o600).open(path)
 }
 
-fn wrapping(passphrase: &Zeroizing<String>, salt: &[u8], [memory, passes, lanes]: [u32; 3]) -> Result<XChaCha20Poly1305, KeyError> {
+fn wrapping(
+    passphrase: &Zeroizing<String>,
+    salt: &[u8],
+    [memory, passes, lanes]: [u32; 3],
+) -> Result<XChaCha20Poly1305, KeyError> {
     if memory > MEMORY_KIB_MAX || passes > PASSES_MAX || lanes > 16 {
         return Err(KeyError::Unknown);
     }

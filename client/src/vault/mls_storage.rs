@@ -11,10 +11,13 @@ use zeroize::Zeroizing;
 
 use super::{Blob, Space, Tx, VaultError};
 
+/// What an overlay holds: `None` stands for what was deleted.
+type Changes = BTreeMap<Vec<u8>, Option<Zeroizing<Vec<u8>>>>;
+
 /// openmls's entities as one transaction sees them.
 pub(crate) struct MlsStore<'a> {
     tx: &'a Tx<'a>,
-    overlay: RefCell<BTreeMap<Vec<u8>, Option<Zeroizing<Vec<u8>>>>>,
+    overlay: RefCell<Changes>,
 }
 
 /// What an overlay changed, to be applied later.
@@ -190,7 +193,11 @@ impl StorageProvider<V> for MlsStore<'_> {
             .collect()
     }
 
-    fn remove_proposal<G: traits::GroupId<V>, R: traits::ProposalRef<V>>(&self, group: &G, reference: &R) -> Result<(), VaultError> {
+    fn remove_proposal<G: traits::GroupId<V>, R: traits::ProposalRef<V>>(
+        &self,
+        group: &G,
+        reference: &R,
+    ) -> Result<(), VaultError> {
         let removed = json(reference)?;
         let mut list: Vec<Vec<u8>> = self.read("proposals", group)?.unwrap_or_default();
         list.retain(|item| *item != removed);

@@ -1,4 +1,4 @@
-//! The vault: everything a device must remember, in one SQLite file of encrypted rows. MLS state, outbox, cursors and
+//! The vault: everything a device must remember, in one `SQLite` file of encrypted rows. MLS state, outbox, cursors and
 //! messages move in one transaction, so that a crash leaves all of them or none.
 //!
 //! What the file shows without the key: how many rows there are, their sizes, and numbers of list positions. Row names
@@ -21,11 +21,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use zeroize::Zeroizing;
 
 pub use self::key::KeyError;
+use self::{lock::Lock, seal::Seal};
 pub(crate) use self::{
     mls_storage::{Diff, MlsStore},
     table::{Blob, Space, Tx},
 };
-use self::{lock::Lock, seal::Seal};
 
 /// An open vault. Dropping it releases the lock.
 pub struct Vault {
@@ -58,7 +58,7 @@ pub enum OpenError {
 /// Why a transaction failed.
 #[derive(Debug)]
 pub enum VaultError {
-    /// SQLite's answer.
+    /// The database's answer.
     Database(rusqlite::Error),
     /// A row does not open with this vault's key at this place: damaged or moved.
     Sealed,

@@ -43,7 +43,8 @@ impl Seal {
     pub(super) fn seal(&self, place: Place, plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_LENGTH] = entropy::random();
         let payload = Payload { msg: plain, aad: &place.aad() };
-        let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload).expect("a row is far below the cipher's bound of 256 GiB");
+        let sealed =
+            self.cipher.encrypt(XNonce::from_slice(&nonce), payload).expect("a row is far below the cipher's bound of 256 GiB");
         [&nonce, sealed.as_slice()].concat()
     }
 
@@ -73,7 +74,9 @@ fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
         block
     };
     let mut inner = Sha256::new_with_prefix(pad(0x36).as_slice());
-    parts.iter().for_each(|part| inner.update(part));
+    for part in parts {
+        inner.update(part);
+    }
     Sha256::new_with_prefix(pad(0x5c).as_slice()).chain_update(inner.finalize()).finalize().into()
 }
 

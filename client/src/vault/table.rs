@@ -104,7 +104,8 @@ impl<'a> Tx<'a> {
     /// Every record of a space, in no order.
     pub(crate) fn all<T: DeserializeOwned>(&self, space: Space) -> Result<Vec<T>, VaultError> {
         let mut statement = self.transaction.prepare_cached("SELECT name, value FROM row WHERE space = ?1")?;
-        let rows = statement.query_map(params![space as u8], |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let rows =
+            statement.query_map(params![space as u8], |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
         rows.map(|row| {
             let (name, value) = row?;
             parse(&self.seal.open(Place { space: space as u8, name, position: 0 }, &value)?)
@@ -115,8 +116,9 @@ impl<'a> Tx<'a> {
     /// Appends to a list and tells the position, one behind the last.
     pub(crate) fn push<T: Serialize>(&self, space: Space, parent: &[u8], value: &T) -> Result<u64, VaultError> {
         let name = self.seal.name(space as u8, parent);
-        let mut statement =
-            self.transaction.prepare_cached("SELECT COALESCE(MAX(position), 0) + 1 FROM item WHERE space = ?1 AND parent = ?2")?;
+        let mut statement = self
+            .transaction
+            .prepare_cached("SELECT COALESCE(MAX(position), 0) + 1 FROM item WHERE space = ?1 AND parent = ?2")?;
         let position: i64 = statement.query_row(params![space as u8, name], |row| row.get(0))?;
         let position = position.cast_unsigned();
         self.set(space, parent, position, value)?;
@@ -146,14 +148,27 @@ impl<'a> Tx<'a> {
     }
 
     /// At most `limit` items behind position `after`, ascending.
-    pub(crate) fn items<T: DeserializeOwned>(&self, space: Space, parent: &[u8], after: u64, limit: usize) -> Result<Vec<(u64, T)>, VaultError> {
-        let sql = "SELECT position, value FROM item WHERE space = ?1 AND parent = ?2 AND position > ?3 ORDER BY position LIMIT ?4";
+    pub(crate) fn items<T: DeserializeOwned>(
+        &self,
+        space: Space,
+        parent: &[u8],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, T)>, VaultError> {
+        let sql =
+            "SELECT position, value FROM item WHERE space = ?1 AND parent = ?2 AND position > ?3 ORDER BY position LIMIT ?4";
         self.list(sql, space, parent, after, limit)
     }
 
     /// The last `limit` items, ascending.
-    pub(crate) fn last<T: DeserializeOwned>(&self, space: Space, parent: &[u8], limit: usize) -> Result<Vec<(u64, T)>, VaultError> {
-        let sql = "SELECT position, value FROM item WHERE space = ?1 AND parent = ?2 AND position > ?3 ORDER BY position DESC LIMIT ?4";
+    pub(crate) fn last<T: DeserializeOwned>(
+        &self,
+        space: Space,
+        parent: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(u64, T)>, VaultError> {
+        let sql =
+            "SELECT position, value FROM item WHERE space = ?1 AND parent = ?2 AND position > ?3 ORDER BY position DESC LIMIT ?4";
         let mut items = self.list(sql, space, parent, 0, limit)?;
         items.reverse();
         Ok(items)
@@ -185,7 +200,14 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    fn list<T: DeserializeOwned>(&self, sql: &str, space: Space, parent: &[u8], after: u64, limit: usize) -> Result<Vec<(u64, T)>, VaultError> {
+    fn list<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        space: Space,
+        parent: &[u8],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, T)>, VaultError> {
         let name = self.seal.name(space as u8, parent);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut statement = self.transaction.prepare_cached(sql)?;

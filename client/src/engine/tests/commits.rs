@@ -11,7 +11,12 @@ async fn the_name_travels_in_the_bundle_and_everybody_reads_it() {
     let group = a.create_group("readers", &names(&["ben", "cleo"]), Policy::Equal).await.expect("made");
     for client in [&a, &b, &c] {
         until("the name arrives", || async {
-            client.groups().await.expect("readable").iter().any(|info| info.id == group && info.name.as_deref() == Some("readers"))
+            client
+                .groups()
+                .await
+                .expect("readable")
+                .iter()
+                .any(|info| info.id == group && info.name.as_deref() == Some("readers"))
         })
         .await;
     }
@@ -70,7 +75,8 @@ async fn two_who_start_at_once_converge_on_one_group() {
     let server = FakeServer::default();
     let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
     let (a, b) = (ann.open().await, ben.open().await);
-    until("both have key packages", || async { server.world().counts.get("PublishKeyPackages").copied().unwrap_or(0) >= 2 }).await;
+    until("both have key packages", || async { server.world().counts.get("PublishKeyPackages").copied().unwrap_or(0) >= 2 })
+        .await;
     let (to_ben, to_ann) = (names(&["ben"]), names(&["ann"]));
     let (from_a, from_b) = tokio::join!(a.send_to(&to_ben, "from ann"), b.send_to(&to_ann, "from ben"));
     assert_eq!(from_a.expect("sent").group, from_b.expect("sent").group);

@@ -14,8 +14,7 @@ use openmls::prelude::{
 };
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use sovereign_proto::{
-    Call,
-    credential,
+    Call, credential,
     log::{Kind, START, entry_hash, running_hash},
     v1::{self, entry::Body, find_account_request::By, own::What, push, request, response, submit_commit_response::Outcome},
 };
@@ -26,6 +25,9 @@ use crate::{
     engine::{Remote, apply::hash_of, remote::Answer},
     mls::{DeviceRef, Mls},
 };
+
+/// Changes an entry.
+type Tamper = fn(&mut v1::Entry);
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +53,13 @@ pub(super) struct World {
     direct: HashMap<[u8; 32], [u8; 32]>,
     /// Of the next request of this name.
     pub(super) faults: Vec<(&'static str, Fault)>,
-    /// Of the request with this number, whatever it is.
-    pub(super) fault_at: Option<(usize, Fault)>,
-    pub(super) requests: usize,
+    /// Of this device's request with this number from now, whatever it is.
+    pub(super) fault_at: Option<(DeviceRef, usize, Fault)>,
     /// How many requests of each name came.
     pub(super) counts: HashMap<&'static str, usize>,
     claims: HashMap<Vec<u8>, v1::ClaimKeyPackagesResponse>,
     /// Changes an entry on its way to this device.
-    pub(super) tamper: Option<(DeviceRef, fn(&mut v1::Entry))>,
+    pub(super) tamper: Option<(DeviceRef, Tamper)>,
 }
 
 struct Account {
@@ -131,7 +132,12 @@ impl FakeServer {
         let entry = world.devices.entry(device).or_default();
         let stock = stock(entry);
         entry.session = Some(Session { events: events.clone(), sent: entry.cursors.clone() });
-        let session = v1::Session { device_state: state.into(), key_package_stock: Some(stock), manifest_version, ..v1::Session::default() };
+        let session = v1::Session {
+            device_state: state.into(),
+            key_package_stock: Some(stock),
+            manifest_version,
+            ..v1::Session::default()
+        };
         let _ = events.try_send(ConnectionEvent::State(ConnectionState::Syncing, Cause::Requested));
         let _ = events.try_send(ConnectionEvent::SignedIn(session));
         world.pump();
@@ -159,7 +165,10 @@ impl FakeServer {
     pub(super) fn message_ids(&self, group: &[u8; 32]) -> Vec<Vec<u8>> {
         let world = self.world();
         let log = &world.groups[group].log;
-        log.iter().filter(|stored| matches!(stored.entry.body, Some(Body::Message(_)))).map(|stored| stored.client_id.clone()).collect()
+        log.iter()
+            .filter(|stored| matches!(stored.entry.body, Some(Body::Message(_))))
+            .map(|stored| stored.client_id.clone())
+            .collect()
     }
 
     /// Messages of the current epoch only are taken from here on.
@@ -173,7 +182,7 @@ impl FakeServer {
 impl Remote for Line {
     fn begin(&self, request: request::Body) -> Answer {
         let name = name_of(&request);
-        let fault = self.server.world().fault(name);
+        let fault = self.server.world().fault(self.device, name);
         let done = match fault {
             Some(Fault::RequestLost | Fault::SilentBefore) => None,
             _ => Some(self.server.world().handle(self.device, request)),
@@ -212,15 +221,26 @@ impl Remote for Line {
 type Handled = Result<response::Body, v1::Failure>;
 
 impl World {
+    /// The server names another identity key for an account.
+    pub(super) fn change_identity(&mut self, username: &str, identity: [u8; 32]) {
+        for account in self.accounts.iter_mut().filter(|account| account.username == username) {
+            account.identity = identity;
+        }
+    }
+
     fn account(&self, id: &[u8]) -> Option<&Account> {
         self.accounts.iter().find(|account| account.id == id)
     }
 
-    fn fault(&mut self, name: &'static str) -> Option<Fault> {
-        self.requests += 1;
+    fn fault(&mut self, by: DeviceRef, name: &'static str) -> Option<Fault> {
         *self.counts.entry(name).or_default() += 1;
-        if let Some((_, fault)) = self.fault_at.take_if(|(at, _)| *at == self.requests) {
-            return Some(fault);
+        if let Some((_, left, fault)) = self.fault_at.as_mut().filter(|(whose, ..)| *whose == by) {
+            *left -= 1;
+            if *left == 0 {
+                let fault = *fault;
+                self.fault_at = None;
+                return Some(fault);
+            }
         }
         let at = self.faults.iter().position(|(wanted, _)| *wanted == name)?;
         Some(self.faults.remove(at).1)
@@ -254,9 +274,9 @@ impl World {
                 response::Body::CountKeyPackages(v1::CountKeyPackagesResponse { stock })
             }
             R::ClaimKeyPackages(request) => response::Body::ClaimKeyPackages(self.claim(by, &request)),
-            R::ReserveGroup(_) => {
-                response::Body::ReserveGroup(v1::ReserveGroupResponse { group_id: crate::entropy::random::<32>().to_vec().into() })
-            }
+            R::ReserveGroup(_) => response::Body::ReserveGroup(v1::ReserveGroupResponse {
+                group_id: crate::entropy::random::<32>().to_vec().into(),
+            }),
             R::CreateGroup(request) => response::Body::CreateGroup(self.create(by, &request)),
             R::SubmitCommit(request) => {
                 let outcome = self.submit(by, request)?;
@@ -348,7 +368,8 @@ impl World {
             let stale = Some(group.stale(by));
             return Ok(Outcome::Rejected(v1::CommitRejected { stale }));
         }
-        let before: Vec<DeviceRef> = group.windows.iter().filter(|(_, window)| window.1.is_none()).map(|(device, _)| *device).collect();
+        let before: Vec<DeviceRef> =
+            group.windows.iter().filter(|(_, window)| window.1.is_none()).map(|(device, _)| *device).collect();
         let after = members(&request.group_info);
         let seq = group.append(by, Vec::new(), Body::Commit(request.commit.clone()));
         group.epoch += 1;
@@ -414,7 +435,8 @@ impl World {
     }
 
     fn list(&self, by: DeviceRef) -> v1::ListGroupsResponse {
-        let member = |group: &Group| group.windows.iter().any(|(device, window)| device.account == by.account && window.1.is_none());
+        let member =
+            |group: &Group| group.windows.iter().any(|(device, window)| device.account == by.account && window.1.is_none());
         let summary = |(id, group): (&[u8; 32], &Group)| v1::GroupSummary {
             group_id: id.to_vec().into(),
             epoch: group.epoch,
@@ -519,8 +541,10 @@ fn members(group_info: &[u8]) -> Vec<DeviceRef> {
     let MlsMessageBodyIn::GroupInfo(info) = message.extract() else { panic!("a GroupInfo") };
     let tree = info.extensions().ratchet_tree().expect("the tree is inside").ratchet_tree().clone();
     let provider = OpenMlsRustCrypto::default();
-    let (group, _) = PublicGroup::from_external(provider.crypto(), provider.storage(), tree, info, ProposalStore::new()).expect("valid");
-    let identity = |member: openmls::prelude::Member| credential::decode(member.credential.serialized_content()).expect("32 bytes");
+    let (group, _) =
+        PublicGroup::from_external(provider.crypto(), provider.storage(), tree, info, ProposalStore::new()).expect("valid");
+    let identity =
+        |member: openmls::prelude::Member| credential::decode(member.credential.serialized_content()).expect("32 bytes");
     group.members().map(identity).map(|(account, device)| DeviceRef { account, device }).collect()
 }
 

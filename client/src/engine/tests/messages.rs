@@ -1,6 +1,9 @@
 //! Messages: there once, in order, whatever happens to requests and answers.
 
-use super::{fake::{Fault, message_hash}, *};
+use super::{
+    fake::{Fault, message_hash},
+    *,
+};
 use crate::model::{Alarm, Event};
 use sovereign_proto::v1::{self, entry::Body};
 
@@ -120,9 +123,8 @@ async fn a_split_view_is_noticed_by_the_other_members() {
     until("ann has read on", || async { a.engine_log(group).cursor >= 2 }).await;
     a.send(group, "two").await.expect("sent");
     loop {
-        match events.recv().await.expect("open") {
-            Event::Alarm { alarm: Alarm::SplitView { by }, .. } => return assert_eq!(by, "ann"),
-            _ => {}
+        if let Event::Alarm { alarm: Alarm::SplitView { by }, .. } = events.recv().await.expect("open") {
+            return assert_eq!(by, "ann");
         }
     }
 }

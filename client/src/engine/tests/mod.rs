@@ -14,7 +14,8 @@ use self::fake::FakeServer;
 use super::{records::AccountRecord, *};
 use crate::{
     Client, Options,
-    client::{keep_account, open_core},
+    client::open_core,
+    enrolment::keep_account,
     identity::{Pin, genesis},
     join_link::Endpoint,
     mls::DeviceRef,
