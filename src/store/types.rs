@@ -7,7 +7,7 @@ use sovereign_proto::log::Kind;
 
 use crate::{
     clock::UnixMs,
-    ids::{AccountId, ClaimId, ClientId, DeviceId, Epoch, GroupId, LogId, Seq},
+    ids::{AccountId, ClaimId, ClientId, DeviceId, Epoch, GroupId, Leaf, LogId, Seq},
 };
 
 /// Why a verb was not carried out although nothing was wrong with what was asked.
@@ -350,17 +350,8 @@ pub struct GroupState {
     pub proposals: Vec<Bytes>,
     /// Sends and commits are refused; reading goes on, and it may be reset.
     pub frozen: bool,
-    /// Accounts asked to be removed (leaving), and devices asked to be removed (revoked).
-    pub removals: Vec<Removal>,
-}
-
-/// A leaf that has to go at the next commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Removal {
-    /// Whose leaf.
-    pub account_id: AccountId,
-    /// Which.
-    pub device_id: DeviceId,
+    /// Leaves that have to go at the next commit: of accounts that are leaving, and of revoked devices.
+    pub removals: Vec<Leaf>,
 }
 
 /// How a device stands to a group.
@@ -374,15 +365,6 @@ pub enum Membership {
     AccountOnly,
     /// Everything else, the group's non-existence included.
     None,
-}
-
-/// A device in a roster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Leaf {
-    /// Whose it is.
-    pub account_id: AccountId,
-    /// Which.
-    pub device_id: DeviceId,
 }
 
 /// What a validated commit changes; everything here has been checked against [`GroupState`].
