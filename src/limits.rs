@@ -39,6 +39,8 @@ pub const WAITING_PUSHES: usize = 32;
 pub const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a socket may refuse what was fed to it before the connection is closed with 4012.
 pub const SLOW_READER_DEADLINE: Duration = Duration::from_secs(30);
+/// Bytes that a socket has to take in that time, if it does not take all.
+pub const SLOW_READER_PROGRESS: usize = 32 * 1024;
 /// How long a close handshake may take.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 

@@ -72,6 +72,12 @@ impl Client {
         self.engine.until_live().await
     }
 
+    /// Waits until others can add this device to groups: the server has its key packages. A pending device waits for its
+    /// approval. Fails when the connection has stopped for good.
+    pub async fn wait_reachable(&self) -> Result<(), Error> {
+        self.engine.until_stocked().await
+    }
+
     /// The connection's state and why it is so.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<(ConnectionState, Cause)> {

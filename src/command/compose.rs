@@ -101,7 +101,8 @@ fn store_options(config: &Config) -> store::Options {
     store::Options {
         disk_reserve: config.disk_reserve_bytes,
         message_days: config.retention_days,
-        commit_days: config.commit_retention_days,
+        // A day more than promised: whoever comes back on the last one still catches up.
+        commit_days: config.commit_retention_days + 1,
         ..store::Options::default()
     }
 }

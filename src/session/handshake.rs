@@ -68,6 +68,8 @@ impl<L: Link> Session<L> {
             reading: false,
             heartbeat,
             refusing_since: None,
+            fed: 0,
+            taken: 0,
             malformed: 0,
             control_frames: 0,
             server,

@@ -93,8 +93,11 @@ struct Session<L> {
     /// A position or a page is being read from the store.
     reading: bool,
     heartbeat: Heartbeat,
-    /// Since when the socket refuses what was fed to it.
+    /// Since when the socket has not taken all that was fed to it, or has at least made progress.
     refusing_since: Option<Instant>,
+    /// Bytes fed so far, and how many of them the socket had taken at the last look.
+    fed: usize,
+    taken: usize,
     malformed: u32,
     control_frames: u32,
 }
@@ -309,6 +312,7 @@ impl<L: Link> Session<L> {
 
     fn feed(&mut self, frame: bytes::Bytes) {
         if matches!(self.phase, Phase::Open | Phase::Draining) {
+            self.fed = self.fed.wrapping_add(frame.len());
             self.link.feed(frame);
             self.refusing_since.get_or_insert_with(monotonic);
         }
@@ -341,7 +345,13 @@ impl<L: Link> Session<L> {
         } else if self.guest_since.is_some_and(|since| now >= since + self.server.settings.authentication_deadline) {
             self.close(CloseCode::AuthenticationDeadline);
         } else if self.refusing_since.is_some_and(|since| now >= since + limits::SLOW_READER_DEADLINE) {
-            self.close(CloseCode::SlowReader);
+            let taken = self.fed.wrapping_sub(self.link.pending());
+            let progress = taken.wrapping_sub(std::mem::replace(&mut self.taken, taken));
+            if progress < limits::SLOW_READER_PROGRESS {
+                self.close(CloseCode::SlowReader);
+            } else {
+                self.refusing_since = Some(now);
+            }
         } else if !self.may_read() {
             self.heartbeat.heard(now);
         } else {

@@ -2,18 +2,26 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
+use tokio::time::Sleep;
 
 use super::{
     Credential, Peer, close_code,
     link::{Event, Incoming, Link},
     run,
 };
-use crate::{refusal::CloseCode, server::tests::server, store::StoreError};
+use crate::{
+    clock::{Instant, monotonic},
+    refusal::CloseCode,
+    server::tests::server,
+    store::StoreError,
+};
 
 /// A socket that takes nothing.
 #[derive(Clone, Default)]
@@ -58,4 +66,51 @@ async fn a_socket_that_takes_nothing_is_closed_as_a_slow_reader() {
 fn a_store_that_cannot_be_read_ends_the_connection_with_what_to_do() {
     assert_eq!(close_code(StoreError::Busy), CloseCode::Overloaded);
     assert_eq!(close_code(StoreError::Failed), CloseCode::Fault);
+}
+
+/// A socket that takes so many bytes a second of a backlog that never ends.
+struct Slow {
+    bytes_per_second: usize,
+    since: Instant,
+    /// When the peer goes away by itself.
+    end: Pin<Box<Sleep>>,
+    closed: Arc<Mutex<Option<u16>>>,
+    fed: usize,
+}
+
+impl Link for Slow {
+    fn poll(&mut self, cx: &mut Context<'_>, _: bool) -> Poll<Event> {
+        let over = self.closed.lock().expect("not poisoned").is_some() || self.end.as_mut().poll(cx).is_ready();
+        if over { Poll::Ready(Event::In(Incoming::Io)) } else { Poll::Pending }
+    }
+
+    fn feed(&mut self, frame: Bytes) {
+        self.fed += frame.len();
+    }
+
+    fn feed_ping(&mut self) {}
+
+    fn start_close(&mut self, code: u16, _: &str) {
+        *self.closed.lock().expect("not poisoned") = Some(code);
+    }
+
+    fn pending(&self) -> usize {
+        let seconds = usize::try_from(self.since.elapsed().as_secs()).expect("a test is short");
+        self.fed + 100_000_000 - self.bytes_per_second * seconds
+    }
+
+    fn set_frame_limit(&mut self, _: usize) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_socket_that_makes_progress_is_left_alone_and_one_that_hardly_does_is_not() {
+    for (bytes_per_second, expected) in [(1, Some(CloseCode::SlowReader as u16)), (4096, None)] {
+        let (server, _directory) = server();
+        let closed = Arc::default();
+        let end = Box::pin(tokio::time::sleep_until(monotonic() + Duration::from_secs(300)));
+        let link = Slow { bytes_per_second, since: monotonic(), end, closed: Arc::clone(&closed), fed: 0 };
+        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: false };
+        run(link, Arc::new(server), peer).await;
+        assert_eq!(*closed.lock().expect("not poisoned"), expected, "{bytes_per_second} bytes a second");
+    }
 }

@@ -79,6 +79,8 @@ pub(crate) struct Engine {
     /// Manifests are verified one chain at a time.
     learning: tokio::sync::Mutex<()>,
     stock: tokio::sync::Mutex<()>,
+    /// The server has had all the key packages that it wants, at least once.
+    stocked: watch::Sender<bool>,
 }
 
 impl Engine {
@@ -97,6 +99,7 @@ impl Engine {
             creating: tokio::sync::Mutex::default(),
             learning: tokio::sync::Mutex::default(),
             stock: tokio::sync::Mutex::default(),
+            stocked: watch::Sender::new(false),
         })
     }
 
@@ -144,6 +147,12 @@ impl Engine {
         let reached = state.wait_for(|(state, _)| matches!(state, ConnectionState::Live | ConnectionState::Stopped)).await;
         let (state, cause) = reached.map_err(|_| Error::Closed)?.clone();
         if state == ConnectionState::Live { Ok(()) } else { Err(stopped(&cause)) }
+    }
+
+    /// Waits until others can add this device: the server has its key packages.
+    pub(crate) async fn until_stocked(&self) -> Result<(), Error> {
+        let mut stocked = self.stocked.subscribe();
+        self.outcome(async move { stocked.wait_for(|stocked| *stocked).await.map(drop).map_err(|_| Error::Closed) }).await
     }
 
     /// Waits for the outcome of something that the worker does; fails when the connection has stopped for good.

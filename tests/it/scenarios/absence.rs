@@ -51,7 +51,7 @@ async fn a_device_away_for_five_hundred_commits_and_ninety_days_catches_up() {
         ada.person.submit(&mut ada.group, &bundle).await;
     }
     server.terminate().await;
-    server.set_arguments(&["--clock-offset-seconds", &(89 * 24 * 3600).to_string()]);
+    server.set_arguments(&["--clock-offset-seconds", &(90 * 24 * 3600).to_string()]);
     server.restart().await;
     let (mut raw, _) = Raw::sign_in(&server, &keys).await;
     while bob.group.epoch() < ada.group.epoch() {
