@@ -12,9 +12,9 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 use crate::{
     ids::GroupId,
     limits::CACHED_GROUPS,
-    mls::{self, Next, Pending, PublicState, Refused},
+    mls::{Next, Pending, PublicState, Refused},
     refusal::Refusal,
-    store::{self, GroupState},
+    store::GroupState,
 };
 
 /// Bounded; the least recently used group is forgotten and loaded again from its bytes when needed.
@@ -115,12 +115,6 @@ impl Slot {
     pub fn forget(&mut self) {
         self.state = None;
     }
-}
-
-/// Whose a leaf is, as the store says it.
-#[must_use]
-pub fn stored_leaf(leaf: mls::Leaf) -> store::Leaf {
-    store::Leaf { account_id: leaf.account, device_id: leaf.device }
 }
 
 impl From<Refused> for Refusal {

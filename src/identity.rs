@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ids::{AccountId, DeviceId};
+use crate::ids::{AccountId, DeviceId, Leaf};
 
 /// How far a connection has proven who it is.
 #[derive(Clone, Debug)]
@@ -30,6 +30,14 @@ pub struct Device {
     pub by_key: bool,
     /// From this connection's `Hello`: what proofs in requests sign.
     pub challenge: [u8; 32],
+}
+
+impl Device {
+    /// Its leaf in the groups that it is in.
+    #[must_use]
+    pub fn leaf(&self) -> Leaf {
+        Leaf { account_id: self.account, device_id: self.device }
+    }
 }
 
 /// Its shortened ids; neither key nor challenge.

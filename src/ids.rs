@@ -62,6 +62,15 @@ id!(
     ServerId, 32
 );
 
+/// Whose a leaf of a group is. A device has at most one leaf in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Leaf {
+    /// The person.
+    pub account_id: AccountId,
+    /// The person's device.
+    pub device_id: DeviceId,
+}
+
 /// Position of an entry in its log, contiguous from 1. 0 stands before the first.
 pub type Seq = u64;
 

@@ -13,17 +13,8 @@ use sovereign_proto::{
 use super::{Refused, SUITE};
 use crate::{
     clock::UnixMs,
-    ids::{AccountId, DeviceId},
+    ids::{AccountId, DeviceId, Leaf},
 };
-
-/// Whose a leaf is. A device has at most one leaf in a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Leaf {
-    /// The person.
-    pub account: AccountId,
-    /// The person's device.
-    pub device: DeviceId,
-}
 
 impl Leaf {
     /// Reads a Basic credential of exactly the contract's 32 bytes.
@@ -32,7 +23,7 @@ impl Leaf {
             return None;
         }
         let (account, device) = credential::decode(credential.serialized_content())?;
-        Some(Self { account: AccountId(account), device: DeviceId(device) })
+        Some(Self { account_id: AccountId(account), device_id: DeviceId(device) })
     }
 
     /// Whether `node` carries this identity and this signature key.

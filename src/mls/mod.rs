@@ -31,7 +31,6 @@ mod tests;
 pub use commit::{AddedLeaf, CommitChecked, CommitInput, Next, check_commit};
 pub use handshake::{HandshakeHeader, HandshakeKind, HandshakeSender, MessageHeader, inspect_handshake, inspect_message};
 pub use key_package::{KeyPackageFacts, check_key_package};
-pub use leaf::Leaf;
 pub use new_group::check_new_group;
 pub use proposal::{Pending, ProposalChecked, check_proposal};
 pub use refused::Refused;
@@ -44,6 +43,8 @@ use std::{
 
 use openmls::prelude::Ciphersuite;
 use openmls_rust_crypto::RustCrypto;
+
+use crate::ids::Leaf;
 
 /// The one cipher suite that the server takes.
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;

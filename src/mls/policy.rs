@@ -112,7 +112,7 @@ impl Review<'_> {
         let package = add.key_package();
         let node = package.leaf_node();
         let owner = Leaf::of(node.credential()).ok_or(Refused::Policy("an added leaf names no account and device"))?;
-        let bad = || Refused::BadAdd(owner.device);
+        let bad = || Refused::BadAdd(owner.device_id);
         let signature_key = node.signature_key().as_slice().try_into().map_err(|_| bad())?;
         if package.ciphersuite() != SUITE || !leaf::is_fit(node) {
             return Err(bad());
@@ -145,15 +145,15 @@ impl Review<'_> {
         match self.committer {
             Committer::Joiner if target == committer => Ok(()),
             Committer::Joiner => Err(ONLY_OWN_OLD_LEAF),
-            Committer::Member(_) if target.account == committer.account || removals.contains(&target) => Ok(()),
+            Committer::Member(_) if target.account_id == committer.account_id || removals.contains(&target) => Ok(()),
             Committer::Member(_) if self.may_administer() => Ok(()),
             Committer::Member(_) => Err(Refused::Policy("only administrators remove others")),
         }
     }
 
     fn may_administer(&self) -> bool {
-        let members = self.state.leaves().map(|(_, leaf, _)| leaf.account.0);
-        self.state.roles().may_administer(self.input.committer.account.as_bytes(), members)
+        let members = self.state.leaves().map(|(_, leaf, _)| leaf.account_id.0);
+        self.state.roles().may_administer(self.input.committer.account_id.as_bytes(), members)
     }
 
     /// The committer's leaf in the new epoch is still, or now, the caller's.
@@ -170,7 +170,7 @@ impl Review<'_> {
             if removals.contains(&committer) {
                 return Err(Refused::Policy("a device that is being removed does not join"));
             }
-            if !self.state.leaves().any(|(_, leaf, _)| leaf.account == committer.account) {
+            if !self.state.leaves().any(|(_, leaf, _)| leaf.account_id == committer.account_id) {
                 return Err(Refused::Policy("only devices of member accounts join by themselves"));
             }
             self.added.push(AddedLeaf { leaf: committer, reference: Vec::new(), signature_key: *device_key });

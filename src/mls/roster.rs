@@ -14,7 +14,7 @@ pub(super) fn check(tree: &RatchetTreeIn, nodes: &Nodes) -> Result<(), Refused> 
     let mut signature_keys = HashSet::new();
     for node in tree.leaves() {
         let leaf = Leaf::of(node.credential()).ok_or(Refused::Policy("a leaf's credential names no account and device"))?;
-        if !devices.insert(leaf.device) {
+        if !devices.insert(leaf.device_id) {
             return Err(Refused::Policy("a device has one leaf in a group"));
         }
         if node.signature_key().as_slice().len() != 32 {

@@ -7,7 +7,6 @@ use sovereign_proto::v1::{CreateGroupRequest, CreateGroupResponse};
 use super::{Handle, answers::bytes, parse};
 use crate::{
     caller::Device,
-    groups::stored_leaf,
     mls,
     refusal::Refusal,
     server::Server,
@@ -23,10 +22,9 @@ impl Handle for CreateGroupRequest {
             0 => None,
             _ => Some(parse::key(&self.direct_key, "direct_key is not 32 bytes")?),
         };
-        let leaf = mls::Leaf { account: device.account, device: device.device };
-        let creator = stored_leaf(leaf);
+        let creator = device.leaf();
         let group_info = self.group_info.clone();
-        let state = server.groups.work(move || mls::check_new_group(group, leaf, &device.key, &group_info)).await?;
+        let state = server.groups.work(move || mls::check_new_group(group, creator, &device.key, &group_info)).await?;
         let new = NewGroup { group, creator, group_info: self.group_info, direct_key, now: server.clock.now_ms() };
         match server.store.create_group(new).await? {
             CreateOutcome::Created => {

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use sovereign_proto::v1::{self, push};
 
 use crate::{
-    ids::{AccountId, DeviceId, GroupId},
+    ids::{DeviceId, GroupId, Leaf},
     limits::NOMINATION_LEASE,
     server::Server,
-    store::{Leaf, StoreError},
+    store::StoreError,
 };
 
 /// Asks one live member of the group to commit what is open, unless one is being asked already.
@@ -31,14 +31,14 @@ pub async fn raise(server: &Server, group: GroupId) -> Result<(), StoreError> {
         return Ok(());
     };
     server.duties.ask(group, device);
-    let reference = |account: &AccountId, device: &DeviceId| v1::DeviceRef {
-        account_id: Bytes::copy_from_slice(account.as_bytes()),
-        device_id: Bytes::copy_from_slice(device.as_bytes()),
+    let reference = |leaf: &Leaf| v1::DeviceRef {
+        account_id: Bytes::copy_from_slice(leaf.account_id.as_bytes()),
+        device_id: Bytes::copy_from_slice(leaf.device_id.as_bytes()),
     };
     let needed = v1::CommitNeeded {
         group_id: Bytes::copy_from_slice(group.as_bytes()),
-        remove: remove.iter().map(|removal| reference(&removal.account_id, &removal.device_id)).collect(),
-        add: add.iter().map(|Leaf { account_id, device_id }| reference(account_id, device_id)).collect(),
+        remove: remove.iter().map(reference).collect(),
+        add: add.iter().map(reference).collect(),
         lease_ms: u32::try_from(NOMINATION_LEASE.as_millis()).unwrap_or(u32::MAX),
     };
     server.hub.push(device, push::Body::CommitNeeded(needed));

@@ -44,7 +44,7 @@ impl Handle for ProposeRequest {
             // Sent again because its answer was lost: the store knows where it stands.
             return known(server, group, &device, stored.epoch, self.proposal).await;
         }
-        let (proposal, sender) = (self.proposal.clone(), mls::Leaf { account: device.account, device: device.device });
+        let (proposal, sender) = (self.proposal.clone(), device.leaf());
         let checked = server.groups.judge(&mut slot, &stored, move |state| mls::check_proposal(state, sender, &proposal)).await?;
         let outcome = server.store.propose(group, device.device, checked.epoch, self.proposal, server.clock.now_ms()).await?;
         match outcome {

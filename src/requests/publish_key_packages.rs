@@ -8,6 +8,7 @@ use sovereign_proto::v1::{PublishKeyPackagesRequest, PublishKeyPackagesResponse}
 use super::{Handle, answers};
 use crate::{
     caller::Device,
+    ids::Leaf,
     limits::{KEY_PACKAGE, KEY_PACKAGES_PER_DEVICE, KEY_PACKAGES_PER_REQUEST},
     mls,
     refusal::Refusal,
@@ -30,7 +31,7 @@ impl Handle for PublishKeyPackagesRequest {
             return Err(Refusal::invalid_item(index, "a key package has at most 4 KiB"));
         }
         let now = server.clock.now_ms();
-        let owner = mls::Leaf { account: device.account, device: device.device };
+        let owner = device.leaf();
         let checked = server.groups.work(move || Ok(check_all(uploads, owner, device.key, now))).await?;
         let mut packages = checked.map_err(|(index, refused)| Refusal::invalid_item(index, refused.to_string()))?;
         let last_resort = if packages.len() > last_resort_at { packages.pop() } else { None };
@@ -53,7 +54,7 @@ impl Handle for PublishKeyPackagesRequest {
 
 type Checked = Result<Vec<NewKeyPackage>, (usize, mls::Refused)>;
 
-fn check_all(uploads: Vec<(Bytes, bool)>, owner: mls::Leaf, key: [u8; 32], now: u64) -> Checked {
+fn check_all(uploads: Vec<(Bytes, bool)>, owner: Leaf, key: [u8; 32], now: u64) -> Checked {
     let check = |(index, (bytes, last_resort)): (usize, (Bytes, bool))| {
         let facts = mls::check_key_package(&bytes, owner, &key, now, last_resort).map_err(|refused| (index, refused))?;
         Ok(NewKeyPackage { bytes: bytes.to_vec(), reference: facts.reference, init_key_hash: facts.init_key_hash })

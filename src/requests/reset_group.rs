@@ -7,7 +7,6 @@ use sovereign_proto::v1::{ResetGroupRequest, ResetGroupResponse};
 use super::{Handle, answers::bytes, parse};
 use crate::{
     caller::Device,
-    groups::stored_leaf,
     mls,
     refusal::Refusal,
     server::Server,
@@ -19,10 +18,9 @@ impl Handle for ResetGroupRequest {
 
     async fn handle(self, device: Device, server: &Arc<Server>) -> Result<ResetGroupResponse, Refusal> {
         let (old, group) = (parse::group_id(&self.group_id)?, parse::group_id(&self.new_group_id)?);
-        let leaf = mls::Leaf { account: device.account, device: device.device };
-        let creator = stored_leaf(leaf);
+        let creator = device.leaf();
         let group_info = self.group_info.clone();
-        let state = server.groups.work(move || mls::check_new_group(group, leaf, &device.key, &group_info)).await?;
+        let state = server.groups.work(move || mls::check_new_group(group, creator, &device.key, &group_info)).await?;
         let new = NewGroup { group, creator, group_info: self.group_info, direct_key: None, now: server.clock.now_ms() };
         match server.store.reset(old, self.epoch, new).await? {
             ResetOutcome::Successor(successor) => {

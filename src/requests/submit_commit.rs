@@ -10,7 +10,7 @@ use sovereign_proto::v1::{
 use super::{Handle, answers, nomination, parse};
 use crate::{
     caller::Device,
-    groups::{Slot, stored_leaf},
+    groups::Slot,
     ids::{DeviceId, Epoch, GroupId, LogId, Seq},
     limits::MESSAGES_PER_BUNDLE,
     mls::{self, AddedLeaf, CommitChecked, CommitInput, Next},
@@ -76,10 +76,9 @@ async fn check(
             return Err(Refusal::invalid("a message of a bundle belongs to the epoch that its commit makes"));
         }
     }
-    let committer = mls::Leaf { account: device.account, device: device.device };
+    let committer = device.leaf();
     let (commit, welcome, group_info) = (request.commit.clone(), request.welcome.clone(), request.group_info.clone());
-    let wanted = stored.removals.iter().map(|removal| mls::Leaf { account: removal.account_id, device: removal.device_id });
-    let removals: Vec<mls::Leaf> = wanted.collect();
+    let removals = stored.removals.clone();
     let (key, now) = (device.key, server.clock.now_ms());
     let checked = server
         .groups
@@ -98,8 +97,8 @@ async fn check(
         .await?;
     let CommitChecked { from_epoch, external, added, removed, next } = checked;
     for AddedLeaf { leaf, signature_key, .. } in &added {
-        let known = server.store.device(leaf.device).await?;
-        if known.is_none_or(|known| known.account_id != leaf.account || known.device_key != *signature_key) {
+        let known = server.store.device(leaf.device_id).await?;
+        if known.is_none_or(|known| known.account_id != leaf.account_id || known.device_key != *signature_key) {
             return Err(Refusal::invalid("an added leaf has another key than its device"));
         }
     }
@@ -107,15 +106,15 @@ async fn check(
     let joined = added.into_iter().filter(|added| !(external && added.leaf == committer));
     let plan = CommitPlan {
         group,
-        committer: stored_leaf(committer),
+        committer,
         external,
         from_epoch,
         commit_hash: Sha256::digest(&request.commit).into(),
         bundle_hash,
         commit: request.commit,
         group_info: request.group_info,
-        added: joined.map(|added| (stored_leaf(added.leaf), added.reference)).collect(),
-        removed: removed.into_iter().map(stored_leaf).collect(),
+        added: joined.map(|added| (added.leaf, added.reference)).collect(),
+        removed,
         welcome: request.welcome,
         messages,
         now,

@@ -16,10 +16,10 @@ use super::{
     known::{KnownDevice, KnownGroup},
     log::NewEntry,
     rosters,
-    types::{CommitOutcome, CommitPlan, Hash, Leaf, Membership, SenderRef},
+    types::{CommitOutcome, CommitPlan, Hash, Membership, SenderRef},
     values::{Blob, Sql, U, uint},
 };
-use crate::ids::{DeviceId, Epoch, GroupId, LogId, Seq};
+use crate::ids::{DeviceId, Epoch, GroupId, Leaf, LogId, Seq};
 
 /// A commit that stands.
 struct Standing {

@@ -2,14 +2,10 @@
 
 use rusqlite::{Connection, params};
 
-use super::{
-    Answer, Store, rosters,
-    types::{Leaf, Membership, Removal},
-    values::Sql,
-};
+use super::{Answer, Store, rosters, types::Membership, values::Sql};
 use crate::{
     clock::UnixMs,
-    ids::{DeviceId, GroupId},
+    ids::{DeviceId, GroupId, Leaf},
 };
 
 impl Store {
@@ -38,7 +34,7 @@ impl Store {
     }
 
     /// The leaves that the next commit has to remove: of leaving accounts and of revoked devices.
-    pub fn removal_tasks(&self, group: GroupId) -> Answer<Vec<Removal>> {
+    pub fn removal_tasks(&self, group: GroupId) -> Answer<Vec<Leaf>> {
         self.read(move |db| match super::log::number(db, &crate::ids::LogId::Group(group))? {
             Some(log_no) => removals(db, log_no),
             None => Ok(Vec::new()),
@@ -71,11 +67,11 @@ impl Store {
 }
 
 /// The leaves of a group that have to go.
-pub(super) fn removals(db: &Connection, log_no: i64) -> Sql<Vec<Removal>> {
+pub(super) fn removals(db: &Connection, log_no: i64) -> Sql<Vec<Leaf>> {
     db.prepare_cached(
         "SELECT account_id, device_id FROM windows JOIN devices USING (device_no) JOIN accounts USING (account_no)
          WHERE windows.log_no = ?1 AND removal_asked > 0 AND leave_seq IS NULL ORDER BY window_no",
     )?
-    .query_map([log_no], |row| Ok(Removal { account_id: row.get(0)?, device_id: row.get(1)? }))?
+    .query_map([log_no], |row| Ok(Leaf { account_id: row.get(0)?, device_id: row.get(1)? }))?
     .collect()
 }

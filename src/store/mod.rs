@@ -31,7 +31,7 @@ mod rosters;
 mod sessions;
 mod tail;
 mod tokens;
-pub mod types;
+mod types;
 mod values;
 mod windows;
 

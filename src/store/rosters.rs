@@ -6,10 +6,10 @@ use super::{
     Answer, Store,
     engine::Txn,
     known::{self, KnownDevice},
-    types::{Leaf, Membership},
+    types::Membership,
     values::Sql,
 };
-use crate::ids::{DeviceId, GroupId};
+use crate::ids::{DeviceId, GroupId, Leaf};
 
 /// How a device's own leaf stands, and its account's others.
 struct Standing {

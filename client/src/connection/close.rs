@@ -11,12 +11,13 @@ pub(super) enum Action {
     RetryNow,
     /// Connect again after the backoff's delay.
     RetryAfterDelay,
-    /// Give up and tell the person.
+    /// Give up; the person is told unless this program asked for it.
     Stop,
 }
 
 /// Codes of `docs/protocol`, section Close codes, as far as this client acts on them by name.
-const SESSION_EXPIRED: u16 = 4004;
+const NORMAL: u16 = 1000;
+const SESSION_ENDED: u16 = 4004;
 const SUPERSEDED: u16 = 4009;
 const HEARTBEAT_LOST: u16 = 4011;
 const SLOW_READER: u16 = 4012;
@@ -25,16 +26,22 @@ const SLOW_READER: u16 = 4012;
 pub(super) fn action(code: u16) -> Action {
     match code {
         // Every connection authenticates with the device's key, so "authenticate again" is "connect again".
-        SESSION_EXPIRED | HEARTBEAT_LOST | SLOW_READER => Action::RetryNow,
-        // Policy, authentication failed, account disabled, superseded, version no longer spoken.
-        1008 | 4002 | 4005 | SUPERSEDED | 4010 => Action::Stop,
+        SESSION_ENDED | HEARTBEAT_LOST | SLOW_READER => Action::RetryNow,
+        // Nothing is left to do (this device signed out), or this client is at fault and would be again (no WebSocket
+        // frame, a text frame, a frame above the limit, a request out of order, no Envelope), or somebody has to decide
+        // (authentication failed, account disabled, superseded), or the code is reserved.
+        NORMAL | 1002 | 1003 | 1009 | 4006 | 4007 | 4002 | 4005 | SUPERSEDED | 1008 | 4003 | 4010 => Action::Stop,
         _ => Action::RetryAfterDelay,
     }
 }
 
 /// The cause to tell for a close code.
 pub(super) fn cause(code: u16, reason: &str) -> Cause {
-    if code == SUPERSEDED { Cause::Superseded } else { Cause::Closed { code, reason: reason.to_owned() } }
+    match code {
+        NORMAL => Cause::Requested,
+        SUPERSEDED => Cause::Superseded,
+        _ => Cause::Closed { code, reason: reason.to_owned() },
+    }
 }
 
 /// What a refused sign-in asks for: passing troubles of the server are waited out, a judgement is final.
@@ -56,13 +63,15 @@ mod tests {
 
     #[test]
     fn every_code_of_the_protocol_has_its_action() {
-        let stop = [1008, 4002, 4005, 4009, 4010];
+        let stop = [1000, 1002, 1003, 1008, 1009, 4002, 4003, 4005, 4006, 4007, 4009, 4010];
         let now = [4004, 4011, 4012];
-        let later = [1000, 1001, 1002, 1003, 1009, 1011, 1012, 1013, 4001, 4003, 4006, 4007, 4008];
+        let later = [1001, 1006, 1011, 1012, 1013, 4001, 4008, 4999];
         assert!(stop.iter().all(|code| action(*code) == Action::Stop));
         assert!(now.iter().all(|code| action(*code) == Action::RetryNow));
         assert!(later.iter().all(|code| action(*code) == Action::RetryAfterDelay));
         assert_eq!(cause(4009, "elsewhere"), Cause::Superseded);
+        assert_eq!(cause(1000, "goodbye"), Cause::Requested);
+        assert_eq!(cause(4006, "order"), Cause::Closed { code: 4006, reason: "order".to_owned() });
     }
 
     #[test]

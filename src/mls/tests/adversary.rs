@@ -216,7 +216,7 @@ fn added_packages_are_held_to_what_uploads_are() {
         check_commit(&server, &alice.input(&alice.key(), &bundle), now_ms() + later_ms).err()
     };
     let bob = Client::new(2, 2);
-    let bad = Some(Refused::BadAdd(bob.leaf.device));
+    let bad = Some(Refused::BadAdd(bob.leaf.device_id));
     for range in [Lifetime::init(0, u64::MAX >> 1), Lifetime::init(now - 3600, now + 100 * 365 * 24 * 3600)] {
         assert_eq!(with(bob.package_with(|builder| builder.key_package_lifetime(range)), 0), bad);
     }
@@ -226,7 +226,10 @@ fn added_packages_are_held_to_what_uploads_are() {
     let twice = Some(Refused::Policy("a device has one leaf in a group"));
     assert_eq!(with(Client::new(1, 1).package(), 0), twice);
     assert_eq!(
-        with(Client { leaf: Leaf { account: AccountId([5; 16]), device: DeviceId([1; 16]) }, ..Client::new(5, 1) }.package(), 0),
+        with(
+            Client { leaf: Leaf { account_id: AccountId([5; 16]), device_id: DeviceId([1; 16]) }, ..Client::new(5, 1) }.package(),
+            0
+        ),
         twice
     );
 }

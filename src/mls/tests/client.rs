@@ -21,8 +21,8 @@ use sovereign_proto::{
 
 use crate::{
     clock::Clock,
-    ids::{AccountId, DeviceId, GroupId},
-    mls::{CommitChecked, CommitInput, Leaf, PublicState, Refused, SUITE, check_commit, check_new_group},
+    ids::{AccountId, DeviceId, GroupId, Leaf},
+    mls::{CommitChecked, CommitInput, PublicState, Refused, SUITE, check_commit, check_new_group},
 };
 
 pub(super) const GROUP: GroupId = GroupId([7; 32]);
@@ -72,14 +72,14 @@ pub(super) fn lifetime() -> Lifetime {
 
 impl Client {
     pub(super) fn new(account: u8, device: u8) -> Self {
-        Self::of(Leaf { account: AccountId([account; 16]), device: DeviceId([device; 16]) })
+        Self::of(Leaf { account_id: AccountId([account; 16]), device_id: DeviceId([device; 16]) })
     }
 
     /// The `n`th of many: an account of its own.
     pub(super) fn numbered(n: u16) -> Self {
         let id: Vec<u8> = n.to_be_bytes().into_iter().cycle().take(16).collect();
         let id: [u8; 16] = id.try_into().expect("16 were taken");
-        Self::of(Leaf { account: AccountId(id), device: DeviceId(id) })
+        Self::of(Leaf { account_id: AccountId(id), device_id: DeviceId(id) })
     }
 
     fn of(leaf: Leaf) -> Self {
@@ -92,7 +92,7 @@ impl Client {
     }
 
     pub(super) fn credential(&self) -> CredentialWithKey {
-        let identity = credential::encode(self.leaf.account.as_bytes(), self.leaf.device.as_bytes());
+        let identity = credential::encode(self.leaf.account_id.as_bytes(), self.leaf.device_id.as_bytes());
         CredentialWithKey {
             credential: BasicCredential::new(identity.to_vec()).into(),
             signature_key: self.signer.public().into(),

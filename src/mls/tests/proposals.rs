@@ -97,5 +97,5 @@ fn other_proposals_and_other_senders_are_refused() {
 }
 
 fn without_self_remove(client: &Client) -> Capabilities {
-    Client { proposals: Vec::new(), ..Client::new(client.leaf.account.0[0], client.leaf.device.0[0]) }.capabilities()
+    Client { proposals: Vec::new(), ..Client::new(client.leaf.account_id.0[0], client.leaf.device_id.0[0]) }.capabilities()
 }

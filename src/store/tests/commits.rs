@@ -180,7 +180,7 @@ async fn who_leaves_may_read_but_not_send_until_removed() {
     assert!(matches!(harness.store.accept_commit(plan(group, ben, 1)).await, Ok(CommitOutcome::NotFound)));
     harness.send(ann, group, 1, 3).await;
     assert_eq!(harness.seqs(group, ben, 1).await, Some(vec![2, 3]));
-    let asked = Removal { account_id: ben.account_id, device_id: ben.device_id };
+    let asked = Leaf { account_id: ben.account_id, device_id: ben.device_id };
     assert_eq!(harness.store.removal_tasks(group).await, Ok(vec![asked]));
     assert_eq!(harness.store.group_state(group).await.map(|state| state.expect("there").removals), Ok(vec![asked]));
     assert_eq!(harness.store.groups_with_tasks(ann.device_id).await, Ok(vec![group]));

@@ -15,7 +15,7 @@ use sovereign_proto::{log::Kind, v1::WelcomeEntry};
 use tempfile::TempDir;
 
 use super::*;
-use crate::ids::{AccountId, ClaimId, ClientId, DeviceId, Epoch, GroupId};
+use crate::ids::{AccountId, ClaimId, ClientId, DeviceId, Epoch, GroupId, Leaf};
 
 /// When the stories begin.
 const START: u64 = 1_000_000_000_000;

@@ -1,0 +1,36 @@
+//! What goes into the store's verbs and what comes out: plain values, no rows, no SQL. One file for each area.
+
+mod accounts;
+mod groups;
+mod handshakes;
+mod key_packages;
+mod log;
+mod manifests;
+mod messages;
+mod sessions;
+
+pub use self::{
+    accounts::{Account, Device, DeviceState, EnrolOutcome, Invite, InviteUse, NewAccount, NewDevice, SignUpOutcome},
+    groups::{ConfirmOutcome, CreateOutcome, GroupState, GroupSummary, Membership, NewGroup, ResetOutcome, Verdict},
+    handshakes::{CommitOutcome, CommitPlan, ProposeOutcome},
+    key_packages::{ClaimOutcome, ClaimedPackage, NewClaim, NewKeyPackage, PublishKeyPackagesOutcome, Stock},
+    log::{Item, LogPosition, Page, SenderRef, SkipReason, StoredEntry},
+    manifests::{NewManifest, PublishOutcome},
+    messages::{Append, AppendOutcome, NewMessage},
+    sessions::{NewToken, RotateOutcome, SignInOutcome, SignedIn},
+};
+
+/// Why a verb was not carried out although nothing was wrong with what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// Too much waits to be written; nothing was written. Try again shortly.
+    Busy,
+    /// The disk is nearly full; only acknowledgements and deletions are taken. Nothing was written.
+    DiskLow,
+    /// The engine failed; the process is about to end (exit 74) and nothing more is acknowledged. Or, while
+    /// [`super::Store::failed`] stays silent: this one verb met a contradiction and was taken back.
+    Failed,
+}
+
+/// 32 bytes of SHA-256.
+pub type Hash = [u8; 32];
