@@ -3,7 +3,7 @@
 
 mod cases;
 mod client;
-#[expect(dead_code, reason = "the tests' harness is shared; measuring needs a part of it")]
+#[allow(dead_code, unused_imports, reason = "the tests' harness is shared; measuring needs a part of it")]
 #[path = "../../tests/it/harness/mod.rs"]
 mod harness;
 mod limits;

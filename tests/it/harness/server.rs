@@ -85,6 +85,12 @@ impl TestServer {
         (ready["pid"] == pid).then_some(ready)
     }
 
+    /// The process id.
+    #[allow(dead_code, reason = "the benches ask for it")]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("the server runs")
+    }
+
     /// SIGKILL, and waits for the end.
     pub async fn kill(&mut self) {
         let mut child = self.child.take().expect("the server runs");

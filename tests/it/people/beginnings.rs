@@ -24,8 +24,7 @@ async fn two_who_start_at_once_converge_on_one_group() {
         let answer = other.sov(&["send", "--to", &left, "right again"]).await;
         assert_eq!((&again[0]["group"], &answer[0]["group"]), (&first[0]["group"], &first[0]["group"]));
         for home in [&one, &other] {
-            let mut texts: Vec<String> =
-                home.sov(&["history", &group]).await.iter().map(|line| text(&line["text"])).collect();
+            let mut texts: Vec<String> = home.sov(&["history", &group]).await.iter().map(|line| text(&line["text"])).collect();
             assert_eq!(texts[2..], ["left again", "right again"]);
             texts.sort_unstable();
             assert_eq!(texts, ["from the left", "from the right", "left again", "right again"]);
