@@ -100,19 +100,7 @@ impl Client {
         accounts.retain(|account| *account != me);
         let key = direct_key(&[accounts.as_slice(), &[me]].concat());
         let guard = engine.creating.lock().await;
-        let known = engine.run(|work| {
-            let id: Option<[u8; 32]> = work.tx().get(Space::Direct, &key)?;
-            Ok(match id.map(|id| work.group(&id)).transpose()?.flatten() {
-                Some(record) if record.stage != Stage::Left => {
-                    // Who could not be added, or has left, is added before the next message.
-                    if work.lacks(&record, &accounts)? {
-                        work.intend(&record.id, IntentKind::AddMembers(accounts.clone()), true, false)?;
-                    }
-                    Some(record.id)
-                }
-                _ => None,
-            })
-        })?;
+        let known = engine.run(|work| work.direct_group(&key, &accounts))?;
         let group = match known {
             Some(group) => group,
             None => self.make_group(None, Some(key), mls::Policy::Equal, accounts).await?.0,
@@ -135,6 +123,11 @@ impl Client {
     )]
     pub async fn groups(&self) -> Result<Vec<GroupInfo>, Error> {
         self.engine.run(|work| work.group_infos())
+    }
+
+    /// What an account is called. Asks the server about one that is not known yet; its id in hex where it does not say.
+    pub async fn username(&self, account: [u8; 16]) -> Result<String, Error> {
+        self.engine.username(account).await
     }
 
     /// Makes a group with a name. Resolves when everybody has been added.
@@ -344,6 +337,6 @@ impl Client {
     }
 
     pub(crate) fn queued(&self, group: [u8; 32]) -> usize {
-        self.engine_run(|work| Ok(work.tx().count(Space::Outbox, &group)?))
+        self.engine_run(|work| work.queued(&group))
     }
 }

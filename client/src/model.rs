@@ -65,7 +65,7 @@ pub struct GroupInfo {
     pub members: Vec<Member>,
     /// The MLS epoch.
     pub epoch: u64,
-    /// Made by `send_to`: the one group of exactly its first members.
+    /// Made by `send_to`, for a conversation of exactly its first members.
     pub direct: bool,
     /// What this device can do there.
     pub state: GroupState,

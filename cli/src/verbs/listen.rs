@@ -141,21 +141,13 @@ impl<O: Output> Listener<'_, O> {
             }
             return Ok(());
         }
-        let members: Vec<_> = match &happening {
-            Happening::MembersChanged { .. } => self
-                .client
-                .groups()
-                .await
-                .map_err(|error| client::exit(&error))?
-                .into_iter()
-                .flat_map(|group| group.members)
-                .collect(),
-            _ => Vec::new(),
-        };
-        let name = |account: &[u8; 16]| {
-            let member = members.iter().find(|member| member.account_id == *account);
-            member.map_or_else(|| client::hex(account), |member| member.username.clone())
-        };
+        let mut names = HashMap::new();
+        if let Happening::MembersChanged { added, removed, .. } = &happening {
+            for account in added.iter().chain(removed) {
+                names.insert(*account, self.client.username(*account).await.map_err(|error| client::exit(&error))?);
+            }
+        }
+        let name = |account: &[u8; 16]| names.get(account).cloned().unwrap_or_else(|| client::hex(account));
         let Some(event) = client::happening(happening, name) else { return Ok(()) };
         if matches!(event, Event::Renamed { .. } | Event::Members { .. } | Event::Joined { .. }) {
             self.titles.clear();

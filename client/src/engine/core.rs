@@ -165,3 +165,11 @@ impl Work<'_> {
         self.effects.events.push(Event::Alarm { group, alarm });
     }
 }
+
+#[cfg(test)]
+impl Work<'_> {
+    /// Messages of the group that the server has not accepted.
+    pub(crate) fn queued(&self, group: &[u8; 32]) -> Result<usize, Error> {
+        Ok(self.tx.count(Space::Outbox, group)?)
+    }
+}

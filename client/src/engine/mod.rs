@@ -10,6 +10,7 @@ mod commits;
 mod content;
 mod core;
 mod devices;
+mod direct;
 mod joins;
 mod outbox;
 mod people;
@@ -259,6 +260,7 @@ async fn pause(bound_ms: u64, attempt: u32, floor_ms: u64) {
 /// Why there is no connection any more.
 fn stopped(cause: &Cause) -> Error {
     match cause {
+        Cause::Requested => Error::Closed,
         Cause::ServerUntrusted(text) => Error::Untrusted(text.clone()),
         Cause::Refused { code, message } => Error::Refused { code: *code, message: message.clone(), retry_after_ms: 0 },
         other => Error::Network(other.to_string()),

@@ -8,6 +8,7 @@ use super::{Engine, Work, lock};
 use crate::{
     error::Error,
     identity::{Pin, PinError},
+    mls::Leaf,
     model::Alarm,
     vault::Space,
 };
@@ -49,6 +50,16 @@ impl Engine {
             lock(&self.strangers).insert(account);
         }
         Ok(())
+    }
+
+    /// The username, asked for where it is not known yet; the id where the server does not say now.
+    pub(crate) async fn username(self: &Arc<Self>, account: [u8; 16]) -> Result<String, Error> {
+        if self.run(|work| work.pin(&account))?.is_none()
+            && let Err(error) = self.learn(account).await
+        {
+            tracing::debug!(%error, "a name was not learned");
+        }
+        self.run(|work| work.name_of(&account))
     }
 
     async fn find(self: &Arc<Self>, by: By) -> Result<[u8; 16], Error> {
@@ -127,20 +138,25 @@ impl Work<'_> {
         Ok(pin)
     }
 
-    /// Holds every leaf of a group against the manifests. A device that its account never listed blocks sending.
-    pub(super) fn judge_members(&mut self, id: &[u8; 32]) -> Result<(), Error> {
+    /// Holds every leaf of a group against the manifests. A device that its account never listed blocks sending. Who is
+    /// not among `asked` came in after their manifests were asked for, and is judged the next time.
+    pub(super) fn judge_members(&mut self, id: &[u8; 32], asked: &[Leaf]) -> Result<(), Error> {
         let mut record = self.known_group(id)?;
         let leaves = self.look(id, crate::mls::Group::leaves)?;
         record.blocked = None;
+        record.verified = true;
         for leaf in leaves {
             let pin = self.pin(&leaf.of.account)?;
             if !pin.is_some_and(|pin| pin.ever_listed(&leaf.of.device, &leaf.key)) {
+                if !asked.iter().any(|asked| asked.of == leaf.of && asked.key == leaf.key) {
+                    record.verified = false;
+                    continue;
+                }
                 let account = self.name_of(&leaf.of.account)?;
                 record.blocked = Some(format!("a device that {account} never listed is in it"));
                 self.alarm(Some(*id), Alarm::UnknownDevice { account });
             }
         }
-        record.verified = true;
         self.put_group(&record)
     }
 }

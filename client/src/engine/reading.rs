@@ -8,18 +8,13 @@ use crate::{
     error::Error,
     mls::Mls,
     model::{GroupInfo, GroupState, Member, Message},
-    vault::{Space, Tx},
+    vault::Space,
 };
 
 /// The listener's mark in the inbox.
 const MARK: &[u8] = b"listened";
 
-impl<'a> Work<'a> {
-    /// The vault inside this transaction.
-    pub(crate) fn tx(&self) -> &'a Tx<'a> {
-        self.tx
-    }
-
+impl Work<'_> {
     /// Every group, by id.
     pub(crate) fn group_infos(&mut self) -> Result<Vec<GroupInfo>, Error> {
         let mut records = self.all_groups()?;
@@ -104,6 +99,7 @@ impl<'a> Work<'a> {
             (Stage::Active, GroupRecord { leaving: true, .. }) => GroupState::Leaving,
             (Stage::Active, _) => GroupState::Active,
         };
-        Ok(GroupInfo { id, name: record.name, members, epoch, direct: record.direct_key.is_some(), state })
+        let direct = self.is_direct(&record)?;
+        Ok(GroupInfo { id, name: record.name, members, epoch, direct, state })
     }
 }

@@ -178,6 +178,6 @@ impl Engine {
                 }
             }
         }
-        self.run(|work| work.judge_members(id))
+        self.run(|work| work.judge_members(id, &leaves))
     }
 }

@@ -28,6 +28,9 @@ pub struct Member {
     pub signer: SignatureKeyPair,
     /// Basic, `account || device`.
     pub credential: CredentialWithKey,
+    /// Whose it is.
+    #[allow(dead_code, reason = "the benches ask for it")]
+    pub keys: Keys,
 }
 
 /// What `SubmitCommit` takes, still apart.
@@ -57,7 +60,7 @@ impl Member {
         let signer = SignatureKeyPair::from_raw(SignatureScheme::ED25519, keys.key.to_bytes().to_vec(), public.clone());
         let identity = credential::encode(&keys.account, &keys.device).to_vec();
         let credential = CredentialWithKey { credential: BasicCredential::new(identity).into(), signature_key: public.into() };
-        Self { provider: OpenMlsRustCrypto::default(), signer, credential }
+        Self { provider: OpenMlsRustCrypto::default(), signer, credential, keys: keys.clone() }
     }
 
     fn capabilities() -> Capabilities {

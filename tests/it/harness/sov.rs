@@ -1,6 +1,7 @@
 //! A person's home and the `sov` binary on it, as a script would use them: exit codes and JSON lines.
 
 use std::{
+    collections::VecDeque,
     fs,
     path::{Path, PathBuf},
     process::Stdio,
@@ -35,6 +36,8 @@ pub struct Ran {
 /// A `sov` that runs. It is killed when this is dropped.
 pub struct Running {
     child: Child,
+    /// Lines that were passed over when another one was waited for.
+    passed: VecDeque<Value>,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -103,7 +106,7 @@ impl Home {
     pub fn start(&self, arguments: &[&str]) -> Running {
         let mut child = self.command(arguments).stderr(Stdio::inherit()).spawn().expect("sov starts");
         let stdout = child.stdout.take().expect("standard output is piped");
-        Running { child, lines: BufReader::new(stdout).lines() }
+        Running { child, passed: VecDeque::new(), lines: BufReader::new(stdout).lines() }
     }
 
     /// Starts `sov listen` and waits until it is live.
@@ -130,21 +133,32 @@ impl Home {
 impl Running {
     /// The next line; `None` at the end.
     pub async fn next(&mut self) -> Option<Value> {
+        if let Some(line) = self.passed.pop_front() {
+            return Some(line);
+        }
+        self.read().await
+    }
+
+    /// The first line that is wanted. Those passed over stay for those who want them.
+    pub async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.passed.iter().position(&wanted) {
+            return self.passed.remove(at).expect("it was just found");
+        }
+        loop {
+            let line = self.read().await.expect("sov goes on");
+            if wanted(&line) {
+                return line;
+            }
+            self.passed.push_back(line);
+        }
+    }
+
+    async fn read(&mut self) -> Option<Value> {
         let line = within("a line of sov", self.lines.next_line()).await.expect("standard output is readable");
         line.as_deref().map(parse)
     }
 
-    /// Skips lines up to one that is wanted.
-    pub async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let line = self.next().await.expect("sov goes on");
-            if wanted(&line) {
-                return line;
-            }
-        }
-    }
-
-    /// Skips lines up to the next event of this kind.
+    /// The first line of this kind.
     pub async fn event(&mut self, kind: &str) -> Value {
         self.until(|line| line["event"] == kind).await
     }

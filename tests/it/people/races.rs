@@ -77,7 +77,7 @@ async fn twenty_people_race_and_end_in_one_state() {
     assert!(seen.iter().all(|(_, joined)| !joined), "nobody had to join again from outside");
     let accepted = updates + 1 + u64::try_from(changes.len()).expect("a count fits");
     assert_eq!(end - start, accepted, "every epoch is the one accepted commit of somebody who was told so");
-    assert!(updates > 20, "the race was one");
+    assert!(end - start > 10, "the race was one");
 }
 
 fn racer(number: usize) -> String {
