@@ -65,9 +65,9 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Exit>>)
 /// The account stands; what remains is to let others reach it.
 async fn joined(work: impl Future<Output = Result<Client, Exit>>, limit: Duration) -> Result<(), Exit> {
     let client = within(limit, work).await?;
-    // Key packages go out with the first live connection: without them nobody could add this device.
-    if !matches!(timeout(limit, client.wait_live()).await, Ok(Ok(()))) {
-        tracing::info!("not live yet; the next command goes on");
+    // Without its key packages at the server nobody could add this device.
+    if !matches!(timeout(limit, client.wait_reachable()).await, Ok(Ok(()))) {
+        tracing::info!("nobody can add this device yet; the next command goes on");
     }
     client.close().await;
     Ok(())

@@ -72,8 +72,8 @@ impl Client {
         self.engine.until_live().await
     }
 
-    /// Waits until others can add this device to groups: the server has its key packages. A pending device waits for its
-    /// approval. Fails when the connection has stopped for good.
+    /// Waits until others can add this device to groups: the server has its key packages. A pending device waits for
+    /// its approval. Fails when the server will not take them, or when the connection has stopped for good.
     pub async fn wait_reachable(&self) -> Result<(), Error> {
         self.engine.until_stocked().await
     }

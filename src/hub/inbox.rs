@@ -22,6 +22,8 @@ pub struct Inbox {
 pub struct Mail {
     /// Logs that have grown, each once.
     pub woken: Vec<LogId>,
+    /// Logs that are to be read from the store's cursor again, because another window of them is open now.
+    pub reopened: Vec<LogId>,
     /// Pushes, oldest first.
     pub pushes: VecDeque<push::Body>,
     /// The connection is to be closed with this code: the first reason stands.
@@ -37,6 +39,16 @@ impl Inbox {
             drop(mail);
             self.arrived.notify_one();
         }
+    }
+
+    /// Another window of the log is open now.
+    pub fn reopen(&self, log: LogId) {
+        let mut mail = self.lock();
+        if !mail.reopened.contains(&log) {
+            mail.reopened.push(log);
+        }
+        drop(mail);
+        self.arrived.notify_one();
     }
 
     /// Leaves a push. Beyond the bound the oldest is dropped: pushes are hints.

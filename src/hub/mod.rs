@@ -78,6 +78,14 @@ impl Hub {
         }
     }
 
+    /// `device` has come into this group by itself: it reads it from where its new window starts.
+    pub fn reopen(&self, device: DeviceId, group: GroupId) {
+        self.subscribe(device, [group]);
+        if let Some(registered) = self.lock().devices.get(&device) {
+            registered.inbox.reopen(LogId::Group(group));
+        }
+    }
+
     /// `device` reads this group no longer.
     pub fn unsubscribe(&self, device: DeviceId, group: GroupId) {
         let mut live = self.lock();

@@ -139,7 +139,7 @@ async fn store(
             }
             drop(slot);
             if external {
-                server.hub.subscribe(device.device, [group]);
+                server.hub.reopen(device.device, group);
             }
             server.hub.wake(LogId::Group(group));
             notified.into_iter().for_each(|device| server.hub.wake(LogId::Device(device)));

@@ -285,6 +285,7 @@ impl<L: Link> Session<L> {
     fn read_mail(&mut self) {
         let mail = self.connection.inbox.take();
         if let Some(delivery) = &mut self.delivery {
+            mail.reopened.into_iter().for_each(|log| delivery.reopen(log));
             mail.woken.into_iter().for_each(|log| delivery.wake(log));
         }
         for body in mail.pushes {

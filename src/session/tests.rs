@@ -107,7 +107,7 @@ async fn a_slow_socket_that_makes_progress_is_left_alone_and_one_that_hardly_doe
     for (bytes_per_second, expected) in [(1, Some(CloseCode::SlowReader as u16)), (4096, None)] {
         let (server, _directory) = server();
         let closed = Arc::default();
-        let end = Box::pin(tokio::time::sleep_until(monotonic() + Duration::from_secs(300)));
+        let end = Box::pin(tokio::time::sleep_until(monotonic() + Duration::from_mins(5)));
         let link = Slow { bytes_per_second, since: monotonic(), end, closed: Arc::clone(&closed), fed: 0 };
         let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: false };
         run(link, Arc::new(server), peer).await;

@@ -1,16 +1,10 @@
 //! `sov join LINK --username NAME`: a new account.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use sovereign_client::{Client, Options};
 
 use crate::{client, event::Event, exit::Exit, output::Output, secret};
-
-/// How long a new account waits for its key packages to be at the server, so that others can write at once.
-const REACHABLE_IN: Duration = Duration::from_secs(20);
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -33,9 +27,6 @@ impl Args {
             .await
             .map_err(|error| client::exit_creating(&error))?;
         output.emit(vec![account(&client, false)]).await?;
-        if tokio::time::timeout(REACHABLE_IN, client.wait_reachable()).await.is_err() {
-            eprintln!("sov: others cannot add you yet: run any command once the server can be reached");
-        }
         Ok(client)
     }
 }

@@ -2,7 +2,7 @@
 
 use sovereign_proto::{
     log::{Kind, entry_hash, running_hash},
-    v1::{self, entry::Body, own::What},
+    v1::{self, SkippedReason, entry::Body, own::What},
 };
 
 use super::{
@@ -112,21 +112,41 @@ impl Work<'_> {
                         return Ok(Need::Nothing);
                     }
                     Err(Some(account)) => return Ok(Need::Identity(account)),
+                    Err(None) if self.is_ahead(&id, message)? => return self.lost(record),
                     Ok((_, None)) | Err(None) => self.alarm(Some(id), Alarm::Unreadable { seq: entry.seq }),
                 }
             }
             Some(Body::Commit(commit)) => return self.foreign_commit(record, log, entry, commit),
             Some(Body::Proposal(proposal)) => {
-                if let Ok(epoch) = Mls::handshake_epoch(proposal)
+                if let Ok(epoch) = Mls::epoch_of(proposal)
                     && self.tx.items::<ProposalRecord>(Space::Proposal, &id, 0, PROPOSALS_MAX)?.len() < PROPOSALS_MAX
                 {
                     self.tx.push(Space::Proposal, &id, &ProposalRecord { epoch, proposal: Blob(proposal.to_vec()) })?;
                 }
             }
             Some(Body::Own(own)) => return self.own_entry(&record, log, entry, own),
-            Some(Body::Skipped(_) | Body::Welcome(_) | Body::Removed(_)) | None => {}
+            Some(Body::Skipped(skipped)) => {
+                if skipped.reason() == SkippedReason::Retention {
+                    self.put_group(&GroupRecord { gapped: true, ..record })?;
+                }
+            }
+            Some(Body::Welcome(_) | Body::Removed(_)) | None => {}
         }
         self.advance(&id, log, entry)?;
+        Ok(Need::Nothing)
+    }
+
+    /// Whether a message is of an epoch that this device has not reached, although all before it was applied.
+    pub(super) fn is_ahead(&mut self, id: &[u8; 32], message: &[u8]) -> Result<bool, Error> {
+        let here = self.look(id, crate::mls::Group::epoch)?;
+        Ok(Mls::epoch_of(message).is_ok_and(|epoch| epoch > here))
+    }
+
+    /// Commits that led to the group's epoch are gone at the server: only an external commit leads back in.
+    pub(super) fn lost(&mut self, mut record: GroupRecord) -> Result<Need, Error> {
+        record.stage = Stage::Outside;
+        self.effects.wake.insert(record.id);
+        self.put_group(&record)?;
         Ok(Need::Nothing)
     }
 

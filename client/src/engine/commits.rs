@@ -192,7 +192,7 @@ impl Work<'_> {
         let (after, epoch) = self.look(id, |group| (group.leaves(), group.epoch()))?;
         if bundle.external {
             record.stage = Stage::Active;
-            record.verified = false;
+            (record.verified, record.gapped) = (false, false);
             self.tx.put(Space::Log, id, &LogRecord { cursor: seq, running, alarmed: false })?;
             self.tx.trim(Space::Chain, id, u64::MAX)?;
             if let Some(running) = &running {
@@ -234,13 +234,13 @@ impl Work<'_> {
         let proposals = self.proposals(&id, epoch)?;
         let leavers = self.change(&id, |provider, group| Ok::<_, Error>(Mls::leavers(provider, group, &proposals)))??;
         let Ok(effect) = self.change(&id, |provider, group| Mls::follow(provider, group, commit, &proposals))? else {
-            return Ok(Need::Broken { epoch: epoch + 1 });
+            return if self.is_ahead(&id, commit)? { self.lost(record) } else { Ok(Need::Broken { epoch: epoch + 1 }) };
         };
         self.advance(&id, log, entry)?;
         self.tx.remove(Space::Bundle, &id)?;
         self.tx.trim(Space::Proposal, &id, u64::MAX)?;
         self.judge(&id, &effect, &before, &roles, &leavers)?;
-        record.replayed = false;
+        (record.replayed, record.gapped) = (false, false);
         record.verified &= effect.added.is_empty() && (record.blocked.is_none() || effect.removed.is_empty());
         if effect.self_removed {
             return self.left(record, &effect).map(|()| Need::Nothing);

@@ -149,6 +149,14 @@ impl Work<'_> {
         if !summary.joined && !summary.leaving && matches!(record.stage, Stage::Awaited | Stage::Left) {
             record.stage = Stage::Outside;
         }
+        if record.stage == Stage::Active
+            && record.gapped
+            && summary.joined
+            && self.look(&id, crate::mls::Group::epoch)? < summary.epoch
+        {
+            // Nothing was said in it since, so nothing else would tell that commits are gone.
+            record.stage = Stage::Outside;
+        }
         record.leaving = summary.leaving && record.stage == Stage::Active;
         record.frozen = summary.frozen;
         self.put_group(&record)?;

@@ -79,8 +79,8 @@ pub(crate) struct Engine {
     /// Manifests are verified one chain at a time.
     learning: tokio::sync::Mutex<()>,
     stock: tokio::sync::Mutex<()>,
-    /// The server has had all the key packages that it wants, at least once.
-    stocked: watch::Sender<bool>,
+    /// How the last look after the stock of key packages ended; `None`: it has not ended yet.
+    stocked: watch::Sender<Option<Result<(), Error>>>,
 }
 
 impl Engine {
@@ -99,7 +99,7 @@ impl Engine {
             creating: tokio::sync::Mutex::default(),
             learning: tokio::sync::Mutex::default(),
             stock: tokio::sync::Mutex::default(),
-            stocked: watch::Sender::new(false),
+            stocked: watch::channel(None).0,
         })
     }
 
@@ -149,10 +149,15 @@ impl Engine {
         if state == ConnectionState::Live { Ok(()) } else { Err(stopped(&cause)) }
     }
 
-    /// Waits until others can add this device: the server has its key packages.
+    /// Waits until the server has the key packages that it wants of this device. Fails when it will not take them, or
+    /// when the connection has stopped for good.
     pub(crate) async fn until_stocked(&self) -> Result<(), Error> {
         let mut stocked = self.stocked.subscribe();
-        self.outcome(async move { stocked.wait_for(|stocked| *stocked).await.map(drop).map_err(|_| Error::Closed) }).await
+        self.outcome(async move {
+            let ended = stocked.wait_for(Option::is_some).await.map_err(|_| Error::Closed)?;
+            ended.clone().unwrap_or(Err(Error::Closed))
+        })
+        .await
     }
 
     /// Waits for the outcome of something that the worker does; fails when the connection has stopped for good.

@@ -99,8 +99,13 @@ impl Engine {
     fn on_stock(self: &Arc<Self>, stock: v1::KeyPackageStock) {
         let engine = Arc::clone(self);
         self.spawn(async move {
-            if let Err(error) = engine.keep_stock(stock).await {
+            let result = engine.keep_stock(stock).await;
+            if let Err(error) = &result {
                 tracing::debug!(%error, "key packages were not published");
+            }
+            // The next sign-in tries again what failed for now.
+            if !result.as_ref().is_err_and(Error::passes) {
+                engine.stocked.send_replace(Some(result));
             }
         });
     }
@@ -147,6 +152,7 @@ impl Engine {
         self.learn(account).await?;
         let stock = self.call(v1::CountKeyPackagesRequest {}).await?.stock.unwrap_or_default();
         self.keep_stock(stock).await?;
+        self.stocked.send_replace(Some(Ok(())));
         self.list_groups().await
     }
 }

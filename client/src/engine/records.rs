@@ -67,6 +67,8 @@ pub(crate) struct GroupRecord {
     pub(crate) frozen: bool,
     /// A commit could not be processed; the log was replayed once since.
     pub(crate) replayed: bool,
+    /// Entries were gone at the server, and no commit has fitted since: commits may have been among them.
+    pub(crate) gapped: bool,
 }
 
 /// What a message says.
@@ -189,6 +191,7 @@ impl GroupRecord {
             leaving: false,
             frozen: false,
             replayed: false,
+            gapped: false,
         }
     }
 }

@@ -24,7 +24,6 @@ impl Engine {
             let missing = if old { stock.wanted } else { stock.wanted.saturating_sub(stock.available) }.min(BATCH_MAX);
             let last_resort = !stock.has_last_resort || stock.last_resort_used;
             if missing == 0 && !last_resort {
-                self.stocked.send_replace(true);
                 return Ok(());
             }
             let request = self.run(|work| {
@@ -38,7 +37,6 @@ impl Engine {
             let answer = self.call(request).await?.stock.unwrap_or_default();
             if answer.available <= stock.available && !old && !last_resort {
                 // The server keeps fewer than it wants: no reason to go on for ever.
-                self.stocked.send_replace(true);
                 return Ok(());
             }
             stock = answer;

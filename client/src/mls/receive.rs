@@ -78,8 +78,8 @@ impl Mls {
         asking
     }
 
-    /// The epoch in the clear header of a handshake message.
-    pub(crate) fn handshake_epoch(message: &[u8]) -> Result<u64, MlsError> {
+    /// The epoch in the clear header of a message.
+    pub(crate) fn epoch_of(message: &[u8]) -> Result<u64, MlsError> {
         let message = parse(message)?.try_into_protocol_message().map_err(|_| MlsError::Malformed)?;
         Ok(message.epoch().as_u64())
     }

@@ -4,11 +4,13 @@ pub mod control;
 pub mod member;
 pub mod raw;
 pub mod scene;
+pub mod search;
 pub mod server;
+pub mod sov;
 
 use std::{future::Future, time::Duration};
 
-pub use self::{member::Member, raw::Raw, server::TestServer};
+pub use self::{member::Member, raw::Raw, server::TestServer, sov::Home};
 
 /// Longest wait for something that should happen at once; generous, because machines are slow and noisy.
 pub const PATIENCE: Duration = Duration::from_mins(1);

@@ -2,6 +2,7 @@
 
 mod absence;
 mod crashes;
+mod gaps;
 mod membership;
 mod races;
 mod restarts;

@@ -364,7 +364,7 @@ impl World {
         if let Some(accepted) = group.bundles.get(request.commit.as_ref()) {
             return Ok(Outcome::Accepted(v1::CommitAccepted { duplicate: true, ..accepted.clone() }));
         }
-        if Mls::handshake_epoch(&request.commit).expect("a commit") != group.epoch {
+        if Mls::epoch_of(&request.commit).expect("a commit") != group.epoch {
             let stale = Some(group.stale(by));
             return Ok(Outcome::Rejected(v1::CommitRejected { stale }));
         }
@@ -416,7 +416,7 @@ impl World {
         if group.windows.get(&by).is_none_or(|window| window.1.is_some()) {
             return Err(not_found());
         }
-        let epoch = Mls::handshake_epoch(&message.ciphertext).expect("a private message");
+        let epoch = Mls::epoch_of(&message.ciphertext).expect("a private message");
         if epoch < group.oldest || epoch > group.epoch {
             let details = Some(v1::failure::Details::StaleEpoch(group.stale(by)));
             return Err(v1::Failure { details, ..failure(v1::FailureCode::StaleEpoch) });

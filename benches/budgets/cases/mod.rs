@@ -1,0 +1,21 @@
+//! What is measured. Cases that can share a server and its people do.
+
+mod backlog;
+mod commits;
+mod durable;
+mod fan_out;
+mod group_commit;
+mod groups;
+mod idle;
+mod latency;
+mod pairs;
+mod storing;
+
+use crate::{options::Options, table::Table};
+
+/// Measures what was asked for.
+pub async fn run(options: &Options, table: &mut Table) {
+    pairs::run(options, table).await;
+    idle::run(options, table).await;
+    groups::run(options, table).await;
+}

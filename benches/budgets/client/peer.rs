@@ -1,0 +1,105 @@
+//! A member at work in one group: sends, sees, acknowledges.
+
+use sovereign_proto::v1::{self, entry, envelope, push, response};
+use tokio::task::JoinSet;
+
+use super::{Connection, Mint};
+
+/// A live device in a group.
+pub struct Peer {
+    /// Its connection.
+    pub connection: Connection,
+    /// What it sends.
+    pub mint: Mint,
+}
+
+/// What a peer does before it is done.
+#[derive(Clone, Copy, Default)]
+pub struct Work {
+    /// Messages to send.
+    pub send: usize,
+    /// How many of them wait for their answer at most.
+    pub outstanding: usize,
+    /// Messages of the group to see and acknowledge, its own included.
+    pub see: usize,
+}
+
+#[derive(Default)]
+struct Progress {
+    accepted: usize,
+    seen: usize,
+    /// Seen and not acknowledged.
+    newest: Option<u64>,
+}
+
+impl Peer {
+    /// Does it. Whatever has arrived together is acknowledged together, and written together with what is sent.
+    pub async fn drive(&mut self, work: Work) {
+        let mut progress = Progress::default();
+        let mut sent = 0;
+        loop {
+            let mut fed = false;
+            while sent < work.send && sent - progress.accepted < work.outstanding {
+                self.connection.feed(self.mint.request()).await;
+                (sent, fed) = (sent + 1, true);
+            }
+            if let Some(seq) = progress.newest.take() {
+                self.connection.feed_acknowledgement(self.mint.group_id().clone(), seq).await;
+                fed = true;
+            }
+            if fed {
+                self.connection.flush().await;
+            }
+            if progress.accepted == work.send && progress.seen == work.see {
+                return;
+            }
+            let mut next = Some(self.connection.next().await);
+            while let Some(body) = next {
+                self.note(&mut progress, body);
+                next = self.connection.ready();
+            }
+        }
+    }
+
+    fn note(&self, progress: &mut Progress, body: envelope::Body) {
+        match body {
+            envelope::Body::Response(v1::Response { body: Some(response::Body::SendMessage(_)) }) => progress.accepted += 1,
+            envelope::Body::Push(v1::Push { body: Some(push::Body::Entries(entries)) })
+                if entries.group_id == self.mint.group_id() =>
+            {
+                progress.newest = entries.entries.last().map(|last| last.seq).or(progress.newest);
+                let messages = entries.entries.iter().filter(|entry| is_message(entry)).count();
+                progress.seen += messages;
+            }
+            envelope::Body::Failure(failure) => panic!("a message is refused: {}", failure.message),
+            _ => {}
+        }
+    }
+}
+
+fn is_message(entry: &v1::Entry) -> bool {
+    let own = |own: &v1::Own| matches!(own.what, Some(v1::own::What::ClientId(_)));
+    match &entry.body {
+        Some(entry::Body::Message(_)) => true,
+        Some(entry::Body::Own(what)) => own(what),
+        _ => false,
+    }
+}
+
+/// Lets all of them work at the same time; gives them back when all are done.
+pub async fn drive_all(peers: Vec<(Peer, Work)>) -> Vec<Peer> {
+    let mut working = JoinSet::new();
+    let count = peers.len();
+    for (index, (mut peer, work)) in peers.into_iter().enumerate() {
+        working.spawn(async move {
+            peer.drive(work).await;
+            (index, peer)
+        });
+    }
+    let mut done: Vec<Option<Peer>> = std::iter::repeat_with(|| None).take(count).collect();
+    while let Some(joined) = working.join_next().await {
+        let (index, peer) = joined.expect("no peer fails");
+        done[index] = Some(peer);
+    }
+    done.into_iter().flatten().collect()
+}

@@ -1,0 +1,7 @@
+//! What the machine does without the server.
+
+pub mod disk;
+pub mod mls;
+pub mod relay;
+pub mod relay_load;
+pub mod sqlite;

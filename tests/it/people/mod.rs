@@ -1,0 +1,13 @@
+//! The stories as people live them: the real server, the real `sov`, the real client library.
+
+mod absence;
+mod beginnings;
+mod conversations;
+mod crashes;
+mod devices;
+mod exits;
+mod groups;
+mod membership;
+mod processes;
+mod races;
+mod secrets;
