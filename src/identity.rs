@@ -26,8 +26,6 @@ pub struct Device {
     pub device: DeviceId,
     /// Its Ed25519 public key.
     pub key: [u8; 32],
-    /// This connection was authenticated by that key, not by a token or ticket.
-    pub by_key: bool,
     /// From this connection's `Hello`: what proofs in requests sign.
     pub challenge: [u8; 32],
 }

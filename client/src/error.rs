@@ -122,7 +122,7 @@ impl fmt::Display for Error {
             Self::Network(text) => write!(f, "the server cannot be reached: {text}"),
             Self::Untrusted(text) => write!(f, "the server is not the one this device joined: {text}"),
             Self::IdentityChanged(name) => {
-                write!(f, "the identity of {name} has changed: nothing is sent until you accept the new one")
+                write!(f, "the server shows another identity of {name} than the one known here: nothing is sent to them")
             }
             Self::UnknownDevice(text) => write!(f, "nothing is sent to this group: {text}"),
             Self::GroupClosed(text) => write!(f, "the group takes no messages from this device: {text}"),

@@ -57,7 +57,7 @@ mod tests {
 
     fn device() -> Device {
         let key = signing_key().verifying_key().to_bytes();
-        Device { account: AccountId([2; 16]), device: DeviceId([3; 16]), key, by_key: true, challenge: [4; 32] }
+        Device { account: AccountId([2; 16]), device: DeviceId([3; 16]), key, challenge: [4; 32] }
     }
 
     fn proof(nonce: &'static [u8]) -> v1::DeviceProof {

@@ -38,6 +38,7 @@ impl Args for Flags {
         let command = command.arg(file);
         KEYS.iter().fold(command, |command, key| {
             let default = if key.default.is_empty() { "none" } else { key.default };
+            let bounds = if key.bounds.is_empty() { String::new() } else { format!(", {}", key.bounds.replace('_', "")) };
             let flag = Arg::new(key.name)
                 .long(&*key.name.replace('_', "-").leak())
                 .value_name("VALUE")
@@ -45,7 +46,7 @@ impl Args for Flags {
                 .allow_negative_numbers(true)
                 .hide_short_help(!COMMON.contains(&key.name))
                 .help_heading("Configuration")
-                .help(format!("{} [default: {default}]", key.help.trim()));
+                .help(format!("{} [default: {default}{bounds}]", key.help.trim()));
             command.arg(flag)
         })
     }

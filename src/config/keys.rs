@@ -16,6 +16,8 @@ pub struct Key {
     pub name: &'static str,
     /// What is in force where nobody says otherwise.
     pub default: &'static str,
+    /// `LOW to HIGH`, both inclusive; empty where it has none.
+    pub bounds: &'static str,
     /// What it does.
     pub help: &'static str,
 }
@@ -42,7 +44,12 @@ macro_rules! keys {
         }
 
         /// All keys.
-        pub const KEYS: &[Key] = &[$(Key { name: stringify!($name), default: $default, help: concat!($($help),+) }),*];
+        pub const KEYS: &[Key] = &[$(Key {
+            name: stringify!($name),
+            default: $default,
+            bounds: concat!($(stringify!($low), " to ", stringify!($high))?),
+            help: concat!($($help),+),
+        }),*];
 
         impl Default for Config {
             fn default() -> Self {

@@ -108,7 +108,7 @@ choice!(
         Invite = "invite",
         /// Everybody.
         Open = "open",
-        /// Nobody but holders of a setup link.
+        /// Nobody, whatever link they hold.
         Closed = "closed",
     }
 );

@@ -90,8 +90,7 @@ pub async fn by_ticket(server: &Arc<Server>, connection: &Connection, ticket: &s
 
 async fn by_secret(server: &Arc<Server>, connection: &Connection, device: crate::ids::DeviceId) -> Result<v1::Session, Refusal> {
     let known = server.store.device(device).await?.ok_or_else(refused)?;
-    let device =
-        Device { account: known.account_id, device, key: known.device_key, by_key: false, challenge: connection.challenge };
+    let device = Device { account: known.account_id, device, key: known.device_key, challenge: connection.challenge };
     admit(server, connection, device, 0, Vec::new()).await
 }
 

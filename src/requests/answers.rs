@@ -7,7 +7,7 @@ use sovereign_proto::v1;
 
 use crate::{
     auth::{attempts::TooMany, password::Busy, proof::InvalidProof},
-    ids::{DeviceId, Epoch, GroupId, LogId},
+    ids::{AccountId, DeviceId, Epoch, GroupId, LogId},
     limits::{BYTES_PER_PAGE, ENTRIES_PER_STALE_ANSWER, KEY_PACKAGES_WANTED},
     refusal::Refusal,
     server::Server,
@@ -41,6 +41,11 @@ pub fn stock(stock: Stock) -> v1::KeyPackageStock {
         wanted: KEY_PACKAGES_WANTED,
         oldest_at_ms: stock.oldest_at,
     }
+}
+
+/// A device with its account.
+pub fn device(account: AccountId, device: DeviceId) -> v1::DeviceRef {
+    v1::DeviceRef { account_id: bytes(account.as_bytes()), device_id: bytes(device.as_bytes()) }
 }
 
 /// Bytes for the wire.

@@ -29,7 +29,7 @@ impl Handle for ChangePasswordRequest {
             return Err(Refusal::forbidden("the old password is not good"));
         }
         let hash = server.auth.passwords.hash(new).await?;
-        server.store.set_password(device.account, hash, server.clock.now_ms()).await?;
+        server.store.set_password(device.account, hash).await?;
         server.hub.close_account_but(device.account, device.device, CloseCode::SessionEnded);
         Ok(ChangePasswordResponse {})
     }

@@ -2,16 +2,11 @@
 
 use std::sync::Arc;
 
-use sovereign_proto::v1::{ClaimKeyPackagesRequest, ClaimKeyPackagesResponse, ClaimedKeyPackage, DeviceRef, push};
+use sovereign_proto::v1::{ClaimKeyPackagesRequest, ClaimKeyPackagesResponse, ClaimedKeyPackage, push};
 
-use super::{
-    Handle,
-    answers::{self, bytes},
-    nomination, parse,
-};
+use super::{Handle, answers, nomination, parse};
 use crate::{
     caller::Device,
-    ids::{AccountId, DeviceId},
     limits::{ACCOUNTS_PER_CLAIM, DEVICES_PER_CLAIM},
     refusal::Refusal,
     server::Server,
@@ -47,18 +42,14 @@ impl Handle for ClaimKeyPackagesRequest {
                     nomination::raise(server, group).await?;
                 }
                 let key_packages = packages.into_iter().map(|claimed| ClaimedKeyPackage {
-                    device: Some(reference(claimed.account_id, claimed.device_id)),
+                    device: Some(answers::device(claimed.account_id, claimed.device_id)),
                     key_package: claimed.bytes.into(),
                 });
-                let exhausted = exhausted.into_iter().map(|(account, device)| reference(account, device));
+                let exhausted = exhausted.into_iter().map(|(account, device)| answers::device(account, device));
                 Ok(ClaimKeyPackagesResponse { key_packages: key_packages.collect(), exhausted: exhausted.collect() })
             }
             ClaimOutcome::Conflict => Err(Refusal::conflict("this claim_id stands for another claim")),
             ClaimOutcome::NotFound => Err(Refusal::not_found()),
         }
     }
-}
-
-fn reference(account: AccountId, device: DeviceId) -> DeviceRef {
-    DeviceRef { account_id: bytes(account.as_bytes()), device_id: bytes(device.as_bytes()) }
 }

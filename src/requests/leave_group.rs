@@ -12,7 +12,7 @@ impl Handle for LeaveGroupRequest {
 
     async fn handle(self, device: Device, server: &Arc<Server>) -> Result<LeaveGroupResponse, Refusal> {
         let group = parse::group_id(&self.group_id)?;
-        if !server.store.leave(group, device.device, server.clock.now_ms()).await? {
+        if !server.store.leave(group, device.device).await? {
             return Err(Refusal::not_found());
         }
         nomination::raise(server, group).await?;

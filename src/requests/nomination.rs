@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use sovereign_proto::v1::{self, push};
 
+use super::answers;
 use crate::{
     ids::{DeviceId, GroupId, Leaf},
     limits::NOMINATION_LEASE,
@@ -31,12 +31,9 @@ pub async fn raise(server: &Server, group: GroupId) -> Result<(), StoreError> {
         return Ok(());
     };
     server.duties.ask(group, device);
-    let reference = |leaf: &Leaf| v1::DeviceRef {
-        account_id: Bytes::copy_from_slice(leaf.account_id.as_bytes()),
-        device_id: Bytes::copy_from_slice(leaf.device_id.as_bytes()),
-    };
+    let reference = |leaf: &Leaf| answers::device(leaf.account_id, leaf.device_id);
     let needed = v1::CommitNeeded {
-        group_id: Bytes::copy_from_slice(group.as_bytes()),
+        group_id: answers::bytes(group.as_bytes()),
         remove: remove.iter().map(reference).collect(),
         add: add.iter().map(reference).collect(),
         lease_ms: u32::try_from(NOMINATION_LEASE.as_millis()).unwrap_or(u32::MAX),

@@ -25,7 +25,7 @@ impl Handle for SignInRequest {
         let known = server.store.device(device).await?;
         // An unknown device costs the same signature check, against a key that nobody holds.
         let key = known.as_ref().filter(|known| known.account_id == account).map(|known| known.device_key);
-        let device = Device { account, device, key: key.unwrap_or([0; 32]), by_key: true, challenge: connection.challenge };
+        let device = Device { account, device, key: key.unwrap_or([0; 32]), challenge: connection.challenge };
         proof::check(&server.auth.key.server_id(), &device, PURPOSE_SIGN_IN, self.proof.as_ref())?;
         let positions = self.positions.iter().take(POSITIONS);
         let positions =

@@ -28,13 +28,7 @@ impl Handle for SignInWithPasswordRequest {
             device_key: parse::key(&self.device_key, "device_key is not 32 bytes")?,
         };
         let unknown = AccountId([0; 16]);
-        let mut device = Device {
-            account: unknown,
-            device: new.device_id,
-            key: new.device_key,
-            by_key: true,
-            challenge: connection.challenge,
-        };
+        let mut device = Device { account: unknown, device: new.device_id, key: new.device_key, challenge: connection.challenge };
         proof::check(&server.auth.key.server_id(), &device, PURPOSE_ENROL, self.proof.as_ref())?;
         let (address, now) = (connection.address, server.clock.now_ms());
         let guessed = self.username.to_ascii_lowercase();

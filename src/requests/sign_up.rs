@@ -41,7 +41,6 @@ impl Handle for SignUpRequest {
             account: AccountId(body.account_id),
             device: DeviceId(first.device_id),
             key: first.device_key,
-            by_key: true,
             challenge: connection.challenge,
         };
         proof::check(&server.auth.key.server_id(), &device, PURPOSE_SIGN_UP, self.proof.as_ref())?;

@@ -55,7 +55,7 @@ impl Store {
     }
 
     /// Replaces the password (a PHC string) and forgets every token of the account.
-    pub fn set_password(&self, account: AccountId, phc: String, _now: UnixMs) -> Answer<()> {
+    pub fn set_password(&self, account: AccountId, phc: String) -> Answer<()> {
         self.relieve(move |txn| {
             txn.db
                 .prepare_cached("UPDATE accounts SET password_hash = ?2 WHERE account_id = ?1")?

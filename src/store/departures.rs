@@ -3,15 +3,12 @@
 use rusqlite::{Connection, params};
 
 use super::{Answer, Store, rosters, types::Membership, values::Sql};
-use crate::{
-    clock::UnixMs,
-    ids::{DeviceId, GroupId, Leaf},
-};
+use crate::ids::{DeviceId, GroupId, Leaf};
 
 impl Store {
     /// Marks the device's account as leaving: every leaf of it has to be removed, and none of them may send. False:
     /// the device is no member. Leaving twice is leaving.
-    pub fn leave(&self, group: GroupId, device: DeviceId, _now: UnixMs) -> Answer<bool> {
+    pub fn leave(&self, group: GroupId, device: DeviceId) -> Answer<bool> {
         self.relieve(move |txn| {
             let (Some(group), Some(device)) = (txn.group(group)?, txn.device(device)?) else { return Ok(false) };
             match rosters::membership(txn.db, group.no, device)? {

@@ -1,60 +1,16 @@
 //! The house's rules as ordinary tests: they read the source, so the rules outlive their authors.
 
+mod dependencies;
+mod documents;
+mod imports;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
 use sovereign::refusal::CloseCode;
 use sovereign_proto::v1::{FailureCode, REQUEST_NAMES};
-
-/// Module → layer; imports point down or stay within a layer, and the parts of layer 2 are strangers to each other.
-const LAYERS: &[(&str, u8)] = &[
-    ("main", 7),
-    ("command", 7),
-    ("transport", 6),
-    ("session", 5),
-    ("requests", 4),
-    ("server", 3),
-    ("caller", 3),
-    ("groups", 3),
-    ("duties", 3),
-    ("wire", 3),
-    ("store", 2),
-    ("hub", 2),
-    ("mls", 2),
-    ("auth", 2),
-    ("codec", 1),
-    ("identity", 1),
-    ("refusal", 1),
-    ("limits", 1),
-    ("config", 1),
-    ("telemetry", 1),
-    ("private_file", 1),
-    ("ids", 0),
-    ("clock", 0),
-    ("entropy", 0),
-];
-
-/// Dependency → the only places of `src/` that may name it.
-const DOORS: &[(&str, &[&str])] = &[
-    ("axum", &["transport"]),
-    ("hyper", &["transport"]),
-    ("hyper_util", &["transport"]),
-    ("tower", &["transport"]),
-    ("tokio_websockets", &["transport"]),
-    ("rustls", &["transport/tls"]),
-    ("tokio_rustls", &["transport"]),
-    ("rcgen", &["transport/tls"]),
-    ("rusqlite", &["store"]),
-    ("openmls", &["mls"]),
-    ("openmls_rust_crypto", &["mls"]),
-    ("openmls_traits", &["mls"]),
-    ("tls_codec", &["mls"]),
-    ("argon2", &["auth/password.rs"]),
-    ("getrandom", &["entropy.rs"]),
-];
 
 /// What may stand in the root of the repository.
 const ROOT: &[&str] = &[
@@ -92,6 +48,12 @@ fn root() -> PathBuf {
 }
 
 fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let found = files_if_any(directory, extension);
+    assert!(!found.is_empty(), "no .{extension} files under {}: the rule would check nothing", directory.display());
+    found
+}
+
+fn files_if_any(directory: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![directory.to_owned()];
     while let Some(directory) = open.pop() {
@@ -105,7 +67,6 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
         }
     }
     found.sort();
-    assert!(!found.is_empty(), "no .{extension} files under {}: the rule would check nothing", directory.display());
     found
 }
 
@@ -113,9 +74,9 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Source files of the server with their path below `src/` and their code without comments and test modules.
-fn sources() -> Vec<(String, String)> {
-    let src = root().join("src");
+/// Source files of a crate with their path below its `src/` and their code without comments and test modules.
+fn sources(src: &str) -> Vec<(String, String)> {
+    let src = root().join(src);
     let in_tests = |name: &str| name.contains("/tests/") || name.ends_with("/tests.rs");
     let code = |path: PathBuf| {
         let name = path.strip_prefix(&src).expect("below src").to_str().expect("UTF-8").to_owned();
@@ -127,74 +88,14 @@ fn sources() -> Vec<(String, String)> {
     files(&src, "rs").into_iter().map(code).filter(|(name, _)| !in_tests(name)).collect()
 }
 
-/// The modules of the crate that the code names.
-fn imports(code: &str) -> BTreeSet<String> {
-    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        let Some(list) = rest.strip_prefix('{') else {
-            found.insert(word(rest));
-            continue;
-        };
-        let mut depth = 0;
-        let mut start = true;
-        for (index, c) in list.char_indices() {
-            match c {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => start = true,
-                c if c.is_whitespace() => {}
-                _ if start => {
-                    found.insert(word(&list[index..]));
-                    start = false;
-                }
-                _ => {}
-            }
-        }
-    }
-    found
-}
-
-#[test]
-fn imports_point_down() {
-    let layers: BTreeMap<&str, u8> = LAYERS.iter().copied().collect();
-    let layer = |module: &str| *layers.get(module).unwrap_or_else(|| panic!("module {module} has no layer in tests/it/tidy.rs"));
-    let mut wrong = Vec::new();
-    for (name, code) in sources() {
-        let module = name.split(['/', '.']).next().expect("a name");
-        if module == "lib" {
-            continue;
-        }
-        for import in imports(&code) {
-            let (from, to) = (layer(module), layer(&import));
-            if to > from || (to == 2 && from == 2 && import != module) {
-                wrong.push(format!("{name} (layer {from}) imports {import} (layer {to})"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "imports point down only:\n{}", wrong.join("\n"));
-}
-
-#[test]
-fn every_dependency_has_one_door() {
-    let mut wrong = Vec::new();
-    for (name, code) in sources() {
-        for (dependency, doors) in DOORS {
-            let named = code.match_indices(&format!("{dependency}::")).any(|(at, _)| {
-                let before = code[..at].chars().next_back();
-                !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
-            });
-            if named && !doors.iter().any(|door| name.starts_with(door)) {
-                wrong.push(format!("{name} names {dependency}, whose door is {doors:?}"));
-            }
-        }
-        if code.contains("MlsGroup") {
-            wrong.push(format!("{name} names MlsGroup, which holds group secrets"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+/// Whether the code names the dependency.
+fn names(code: &str, dependency: &str) -> bool {
+    code.match_indices(dependency).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let after = &code[at + dependency.len()..];
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+            && [":", ";", " as "].iter().any(|end| after.starts_with(end))
+    })
 }
 
 #[test]
@@ -203,29 +104,6 @@ fn the_root_holds_what_is_listed() {
     let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
     let strangers: Vec<String> = names.filter(|name| !ROOT.contains(&name.as_str())).collect();
     assert!(strangers.is_empty(), "not on the root's allow-list: {strangers:?}");
-}
-
-#[test]
-fn decisions_are_numbered_without_holes() {
-    let mut numbers = Vec::new();
-    for path in files(&root().join("docs/adr"), "md") {
-        let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
-        if name == "README.md" {
-            continue;
-        }
-        numbers.push(
-            name.split('-')
-                .next()
-                .and_then(|number| number.parse::<usize>().ok())
-                .unwrap_or_else(|| panic!("{name} has no number")),
-        );
-        let text = read(&path);
-        for part in ["Status", "Date", "## Context", "## Decision", "## Consequences"] {
-            assert!(text.contains(part), "{name} says nothing under {part}");
-        }
-    }
-    numbers.sort_unstable();
-    assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>());
 }
 
 #[test]
@@ -255,7 +133,9 @@ fn snake(name: &str) -> String {
 
 /// The integration tests but this file, and the tests beside sessions and requests.
 fn all_tests() -> String {
-    let integration = files(&root().join("tests/it"), "rs").into_iter().filter(|path| !path.ends_with("tidy.rs"));
+    let tests = root().join("tests/it");
+    let integration =
+        files(&tests, "rs").into_iter().filter(|path| !path.starts_with(tests.join("tidy")) && !path.ends_with("tidy.rs"));
     let beside = ["src/requests/tests.rs", "src/session/tests.rs"].map(|path| root().join(path));
     integration.chain(beside).map(|path| read(&path)).collect()
 }
@@ -279,11 +159,6 @@ fn every_close_code_is_provoked() {
 }
 
 #[test]
-fn the_configuration_has_fewer_than_forty_keys() {
-    assert!(sovereign::config::KEYS.len() < 40);
-}
-
-#[test]
 fn no_test_sleeps() {
     let call = ["sleep", "("].concat();
     for path in files(&root().join("tests"), "rs") {
@@ -291,4 +166,19 @@ fn no_test_sleeps() {
         let sleeping: Vec<&str> = text.lines().filter(|line| line.contains(&call)).collect();
         assert!(sleeping.is_empty(), "{} sleeps: {sleeping:?}", path.display());
     }
+}
+
+#[test]
+fn no_file_names_a_place_of_one_machine() {
+    let places = [["/ho", "me/"], ["/ro", "ot/"], ["/wo", "rk/"], ["/tm", "p/"], ["/Use", "rs/"]].map(|parts| parts.concat());
+    let folders = ["src", "client", "cli", "proto", "tests", "docs", "migrations", "scripts", ".ci"];
+    let listed = folders.iter().flat_map(|folder| ["rs", "md", "proto", "sql", "toml"].map(|kind| (*folder, kind)));
+    let mut named = Vec::new();
+    for path in listed.flat_map(|(folder, kind)| files_if_any(&root().join(folder), kind)) {
+        let text = read(&path);
+        named.extend(
+            places.iter().filter(|place| text.contains(place.as_str())).map(|place| format!("{}: {place}", path.display())),
+        );
+    }
+    assert!(named.is_empty(), "paths that only one machine has:\n{}", named.join("\n"));
 }

@@ -160,7 +160,7 @@ async fn a_new_password_and_a_disabled_account_end_every_token() {
         let token = NewToken { hash: [hash; 32], device_id, expires_at: START + DAY, replaces: None, now: START };
         harness.store.issue_token(token).await.expect("stored");
     }
-    harness.store.set_password(ann.account_id, "$argon2id$".to_owned(), START).await.expect("stored");
+    harness.store.set_password(ann.account_id, "$argon2id$".to_owned()).await.expect("stored");
     assert_eq!(harness.store.token([1; 32], START).await, Ok(None));
     let account = harness.store.account(ann.account_id).await.expect("read").expect("there");
     assert_eq!(account.password_hash.as_deref(), Some("$argon2id$"));

@@ -173,8 +173,8 @@ async fn who_leaves_may_read_but_not_send_until_removed() {
     let harness = Harness::new();
     let (ann, ben, group) = two(&harness).await;
     harness.send(ben, group, 1, 1).await;
-    assert_eq!(harness.store.leave(group, ben.device_id, START).await, Ok(true));
-    assert_eq!(harness.store.leave(group, ben.device_id, START).await, Ok(true));
+    assert_eq!(harness.store.leave(group, ben.device_id).await, Ok(true));
+    assert_eq!(harness.store.leave(group, ben.device_id).await, Ok(true));
     assert_eq!(harness.store.membership(group, ben.device_id).await, Ok(Membership::Leaving));
     assert_eq!(harness.send(ben, group, 1, 2).await, AppendOutcome::NotFound);
     assert!(matches!(harness.store.accept_commit(plan(group, ben, 1)).await, Ok(CommitOutcome::NotFound)));

@@ -105,7 +105,7 @@ async fn strangers_find_nothing() {
     let foreign = LogId::Device(DeviceId([1; 16]));
     assert!(harness.page(foreign, eve, 0).await.is_none(), "nobody reads another device's log");
     assert_eq!(harness.store.membership(group, eve.device_id).await, Ok(Membership::None));
-    assert_eq!(harness.store.leave(group, eve.device_id, START).await, Ok(false));
+    assert_eq!(harness.store.leave(group, eve.device_id).await, Ok(false));
     assert!(matches!(harness.store.propose(group, eve.device_id, 1, Bytes::new(), START).await, Ok(ProposeOutcome::NotFound)));
     let said = harness.store.confirm(group, eve.device_id, 1, Verdict::Nack, START).await;
     assert!(matches!(said, Ok(ConfirmOutcome::NotFound)));

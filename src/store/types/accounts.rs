@@ -73,7 +73,7 @@ pub struct Account {
     pub identity_key: [u8; 32],
     /// Not shut out by an operator.
     pub enabled: bool,
-    /// May use the panel.
+    /// Was made by a setup link. It gives no further right yet.
     pub administrator: bool,
     /// The newest version, from 1.
     pub manifest_version: u64,
@@ -84,7 +84,7 @@ pub struct Account {
 /// What a device may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceState {
-    /// Listed in no manifest: may link, recover and sign out.
+    /// Listed in no manifest: may read manifests and sign out.
     Pending,
     /// Listed in the newest manifest.
     Active,

@@ -18,7 +18,7 @@ pub struct CommitPlan {
     pub external: bool,
     /// The epoch it was made in.
     pub from_epoch: Epoch,
-    /// SHA-256 of the commit message, and of the whole bundle.
+    /// SHA-256 of the commit message.
     pub commit_hash: Hash,
     /// SHA-256 of the whole bundle.
     pub bundle_hash: Hash,
