@@ -18,6 +18,8 @@ pub const ENTRIES_CREDIT: usize = 1024 * 1024;
 pub const SEND_BUFFER: usize = 256 * 1024;
 /// Bytes fed to a socket beyond which the connection is not read any more (answers pile up).
 pub const SEND_BUFFER_HARD: usize = 1024 * 1024;
+/// What the largest answers may hold: a `GroupInfo`, or the key packages of a claim.
+pub const LARGEST_ANSWER: usize = 1024 * 1024;
 /// Entries of one `Entries` push or page.
 pub const ENTRIES_PER_PAGE: usize = 256;
 /// Bytes of entries of one `Entries` push or page, unless a single one is larger.
@@ -46,6 +48,10 @@ pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Leaves (devices) of one group.
 pub const LEAVES_PER_GROUP: usize = 1000;
+/// Bytes of a `GroupInfo` besides its context and its tree.
+pub const GROUP_INFO_EXTENSIONS: usize = 4 * 1024;
+/// Session tokens of one device; a further one takes the place of the oldest.
+pub const TOKENS_PER_DEVICE: u32 = 32;
 /// Key packages a device is asked to keep in stock.
 pub const KEY_PACKAGES_WANTED: u32 = 50;
 /// Key packages a device may keep in stock.
@@ -54,8 +60,12 @@ pub const KEY_PACKAGES_PER_DEVICE: u32 = 200;
 pub const KEY_PACKAGES_PER_REQUEST: usize = 100;
 /// Accounts of one claim.
 pub const ACCOUNTS_PER_CLAIM: usize = 64;
-/// Devices named in one claim.
+/// Devices named in one claim, or handed out by it.
 pub const DEVICES_PER_CLAIM: usize = 256;
+/// Claims of one device within the life of a claim (24 h).
+pub const CLAIMS_PER_DEVICE: u32 = 1024;
+/// Key packages of one device that another one may hold claimed and not redeemed.
+pub const CLAIMS_PER_TARGET: u32 = 64;
 /// Bytes of one key package.
 pub const KEY_PACKAGE: usize = 4 * 1024;
 /// Application messages of one commit bundle.
@@ -113,6 +123,7 @@ impl Limits {
 }
 
 const _: () = assert!(BYTES_PER_PAGE <= SEND_BUFFER && SEND_BUFFER < SEND_BUFFER_HARD, "a page fits the send buffer");
+const _: () = assert!(DEVICES_PER_CLAIM * KEY_PACKAGE <= LARGEST_ANSWER, "a claim's packages fit an answer");
 const _: () = assert!(BYTES_PER_PAGE <= ENTRIES_CREDIT, "a page fits the credit");
 const _: () =
     assert!(POSITIONS <= FIELDS_PER_REQUEST && KEY_PACKAGES_PER_REQUEST <= FIELDS_PER_REQUEST, "allowed batches decode");

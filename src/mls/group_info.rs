@@ -4,7 +4,7 @@ use openmls::{
     group::GroupContext,
     messages::{ConfirmationTag, group_info::VerifiableGroupInfo},
     prelude::{
-        LeafNodeIndex, MlsMessageBodyIn, OpenMlsSignaturePublicKey, RatchetTreeIn, Verifiable as _,
+        Extension, LeafNodeIndex, MlsMessageBodyIn, OpenMlsSignaturePublicKey, RatchetTreeIn, Verifiable as _,
         tls_codec::{Deserialize as _, Size as _},
     },
 };
@@ -13,6 +13,7 @@ use super::{
     Refused, SUITE, crypto,
     wire::{self, GROUP_INFO},
 };
+use crate::limits::GROUP_INFO_EXTENSIONS;
 
 /// A decoded `GroupInfo` with its ratchet tree and external key. Its signature is not verified.
 pub(super) struct GroupInfo {
@@ -36,6 +37,10 @@ impl GroupInfo {
         }
         if info.extensions().external_pub().is_none() {
             return Err(Refused::BadGroupInfo("it lacks the external_pub extension"));
+        }
+        let others = info.extensions().iter().filter(|extension| !matches!(extension, Extension::RatchetTree(_)));
+        if others.map(Extension::tls_serialized_len).sum::<usize>() > GROUP_INFO_EXTENSIONS {
+            return Err(Refused::BadGroupInfo("its extensions are too large"));
         }
         let behind_extensions =
             GROUP_INFO.len() + info.group_context().tls_serialized_len() + info.extensions().tls_serialized_len();

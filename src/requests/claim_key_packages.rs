@@ -13,6 +13,9 @@ use crate::{
     store::{ClaimOutcome, Membership, NewClaim},
 };
 
+/// When to come back after too many claims: those held are redeemed or expire within hours, not seconds.
+const CLAIM_AGAIN_MS: u64 = 10 * 60 * 1000;
+
 impl Handle for ClaimKeyPackagesRequest {
     type Caller = Device;
 
@@ -50,6 +53,8 @@ impl Handle for ClaimKeyPackagesRequest {
             }
             ClaimOutcome::Conflict => Err(Refusal::conflict("this claim_id stands for another claim")),
             ClaimOutcome::NotFound => Err(Refusal::not_found()),
+            ClaimOutcome::TooLarge => Err(Refusal::too_large("these accounts have more than 256 devices: claim for fewer")),
+            ClaimOutcome::TooMany => Err(Refusal::rate_limited("too many key packages are claimed already", CLAIM_AGAIN_MS)),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! From the wire's bytes to the house's types, with refusals that say which field is wrong.
 
+use bytes::Bytes;
+
 use crate::{
     ids::{AccountId, ClaimId, ClientId, DeviceId, GroupId},
     limits::{Limits, PASSWORD},
@@ -50,17 +52,32 @@ pub fn new_password(text: String) -> Result<Option<Zeroizing<String>>, Refusal> 
     }
 }
 
+/// The bytes for themselves. What a decoded request holds is a slice of its frame and of the connection's read buffer:
+/// whatever outlives the request would keep both, of whatever size.
+pub fn detached(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
+
 /// An application message of bounded size.
 pub fn outgoing(message: v1::OutgoingMessage, limits: &Limits) -> Result<NewMessage, Refusal> {
     if message.ciphertext.len() > limits.application_message {
         return Err(Refusal::too_large("the message is above the announced limit of application_message bytes"));
     }
-    Ok(NewMessage { client_id: client_id(&message.client_id)?, ciphertext: message.ciphertext })
+    Ok(NewMessage { client_id: client_id(&message.client_id)?, ciphertext: detached(&message.ciphertext) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_keeps_nothing_of_its_frame() {
+        let frame = Bytes::from(vec![7; 1 << 20]);
+        let message = v1::OutgoingMessage { client_id: frame.slice(..16), ciphertext: frame.slice(16..100) };
+        let kept = outgoing(message, &Limits::default()).ok().expect("it is in order");
+        assert_eq!(kept.ciphertext.len(), 84);
+        assert!(frame.is_unique(), "the frame is still held");
+    }
 
     #[test]
     fn usernames_are_normalised_or_refused() {

@@ -27,26 +27,28 @@ impl Handle for ProposeRequest {
         if self.proposal.len() > PROPOSAL {
             return Err(Refusal::too_large("a proposal has at most 8 KiB"));
         }
-        let mut slot = server.groups.lock(group).await;
-        // Whoever is leaving may still propose its own removal.
+        // Whoever is leaving may still propose its own removal. Asked before the lock: a stranger takes no place among the
+        // groups at work. The store asks again.
         if !matches!(server.store.membership(group, device.device).await?, Membership::Member | Membership::Leaving) {
             return Err(Refusal::not_found());
         }
+        let proposal = parse::detached(&self.proposal);
+        let mut slot = server.groups.lock(group).await;
         let stored = server.store.group_state(group).await?.ok_or_else(Refusal::not_found)?;
-        let header = mls::inspect_handshake(&self.proposal)?;
+        let header = mls::inspect_handshake(&proposal)?;
         if header.group != group {
             return Err(Refusal::invalid("the proposal is of another group"));
         }
         if header.epoch < stored.epoch {
             return Err(Refusal::stale_epoch(answers::stale(server, group, device.device, stored.epoch).await?));
         }
-        if stored.proposals.contains(&self.proposal) {
+        if stored.proposals.contains(&proposal) {
             // Sent again because its answer was lost: the store knows where it stands.
-            return known(server, group, &device, stored.epoch, self.proposal).await;
+            return known(server, group, &device, stored.epoch, proposal).await;
         }
-        let (proposal, sender) = (self.proposal.clone(), device.leaf());
-        let checked = server.groups.judge(&mut slot, &stored, move |state| mls::check_proposal(state, sender, &proposal)).await?;
-        let outcome = server.store.propose(group, device.device, checked.epoch, self.proposal, server.clock.now_ms()).await?;
+        let (judged, sender) = (proposal.clone(), device.leaf());
+        let checked = server.groups.judge(&mut slot, &stored, move |state| mls::check_proposal(state, sender, &judged)).await?;
+        let outcome = server.store.propose(group, device.device, checked.epoch, proposal, server.clock.now_ms()).await?;
         match outcome {
             ProposeOutcome::Accepted { seq } => {
                 slot.add_proposal(checked.pending);

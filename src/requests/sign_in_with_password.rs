@@ -31,17 +31,19 @@ impl Handle for SignInWithPasswordRequest {
         let mut device = Device { account: unknown, device: new.device_id, key: new.device_key, challenge: connection.challenge };
         proof::check(&server.auth.key.server_id(), &device, PURPOSE_ENROL, self.proof.as_ref())?;
         let (address, now) = (connection.address, server.clock.now_ms());
-        let guessed = self.username.to_ascii_lowercase();
-        server.auth.attempts.check(address, Some(&guessed), now)?;
+        // What is no username at all is counted by its address only: nobody's text of any length is remembered.
+        let username = parse::username(&self.username).ok();
+        let guessed = username.as_deref();
+        server.auth.attempts.check(address, guessed, now)?;
         // Unknown, disabled and without a password cost and say the same as a wrong password.
-        let account = match parse::username(&self.username) {
-            Ok(username) => server.store.account_by_name(username).await?.filter(|account| account.enabled),
-            Err(_) => None,
+        let account = match username.clone() {
+            Some(username) => server.store.account_by_name(username).await?.filter(|account| account.enabled),
+            None => None,
         };
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let good = server.auth.passwords.verify(hash, password).await?;
         let Some(account) = account.filter(|_| good) else {
-            server.auth.attempts.wrong(address, Some(&guessed), now);
+            server.auth.attempts.wrong(address, guessed, now);
             return Err(Refusal::unauthenticated("name or password is not good"));
         };
         match server.store.enrol_pending(account.account_id, new, now).await? {

@@ -25,6 +25,10 @@ impl Handle for SubmitCommitRequest {
     async fn handle(self, device: Device, server: &Arc<Server>) -> Result<SubmitCommitResponse, Refusal> {
         let group = parse::group_id(&self.group_id)?;
         let bundle_hash = bundle_hash(&self);
+        // Before the lock: a stranger takes no place among the groups at work.
+        if server.store.membership(group, device.device).await? == Membership::None {
+            return Err(Refusal::not_found());
+        }
         let mut slot = server.groups.lock(group).await;
         let membership = server.store.membership(group, device.device).await?;
         if membership == Membership::None {
@@ -111,7 +115,7 @@ async fn check(
         from_epoch,
         commit_hash: Sha256::digest(&request.commit).into(),
         bundle_hash,
-        commit: request.commit,
+        commit: parse::detached(&request.commit),
         group_info: request.group_info,
         added: joined.map(|added| (added.leaf, added.reference)).collect(),
         removed,

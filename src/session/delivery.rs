@@ -151,6 +151,12 @@ impl Delivery {
         frame
     }
 
+    /// Whether something of the log was sent, or may have been: only then is there something to acknowledge.
+    #[must_use]
+    pub fn knows(&self, log: LogId) -> bool {
+        matches!(log, LogId::Device(_)) || self.logs.contains_key(&log)
+    }
+
     /// The device has acknowledged the log up to `seq`. True where the store must know at once, because something may
     /// become readable by it: on the device's own log, and at the end of a window.
     #[must_use]

@@ -66,6 +66,7 @@ impl<L: Link> Session<L> {
             in_flight: std::collections::HashMap::new(),
             bytes_in_flight: 0,
             reading: false,
+            acknowledging: false,
             heartbeat,
             refusing_since: None,
             fed: 0,

@@ -37,7 +37,7 @@ pub enum Event {
 /// Frames over some connection. Nothing is decided here.
 pub trait Link: Send + Unpin + 'static {
     /// Drives writing what was fed, and reading where `read` is set. `Flushed` comes once after each time something
-    /// was fed; after `Closed`, `TooBig`, `Malformed` or `Io` nothing more is read.
+    /// was fed or a ping came; after `Closed`, `TooBig`, `Malformed` or `Io` nothing more is read.
     fn poll(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<Event>;
     /// Queues a binary frame.
     fn feed(&mut self, frame: Bytes);

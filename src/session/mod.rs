@@ -49,8 +49,8 @@ pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
             timer.as_mut().reset(deadline);
         }
         let read = session.may_read();
+        // Not biased: a peer that never pauses must not keep what is behind its frames from being seen.
         tokio::select! {
-            biased;
             Some(done) = session.work.next(), if !session.work.is_empty() => session.finished(done),
             event = poll_fn(|cx| session.link.poll(cx, read)) => session.happened(event),
             () = session.connection.inbox.arrived() => session.read_mail(),
@@ -87,11 +87,13 @@ struct Session<L> {
     registration: Option<Registration>,
     delivery: Option<Delivery>,
     work: FuturesUnordered<Work>,
-    /// Requests in flight with the bytes they hold.
+    /// Requests in flight with the bytes they hold, those of their answers to be included.
     in_flight: HashMap<u64, usize>,
     bytes_in_flight: usize,
     /// A position or a page is being read from the store.
     reading: bool,
+    /// Acknowledgements are being made durable.
+    acknowledging: bool,
     heartbeat: Heartbeat,
     /// Since when the socket has not taken all that was fed to it, or has at least made progress.
     refusing_since: Option<Instant>,
@@ -107,12 +109,13 @@ impl<L: Link> Session<L> {
         matches!(self.connection.identity, Identity::Guest)
     }
 
-    /// Reading stops while the windows in flight are full, while answers pile up, and while a guest's attempt is decided.
+    /// Reading stops while the windows in flight are full, while answers pile up, while a guest's attempt is decided, and
+    /// while acknowledgements are made durable: nobody fills the writer's queue with them.
     fn may_read(&self) -> bool {
         let in_flight = self.in_flight.len() < limits::REQUESTS_IN_FLIGHT && self.bytes_in_flight < limits::BYTES_IN_FLIGHT;
         let deciding = self.guest() && !self.in_flight.is_empty();
         match self.phase {
-            Phase::Open => in_flight && !deciding && self.link.pending() < limits::SEND_BUFFER_HARD,
+            Phase::Open => in_flight && !deciding && !self.acknowledging && self.link.pending() < limits::SEND_BUFFER_HARD,
             Phase::Draining | Phase::Closed => false,
             Phase::Closing(_) => true,
         }
@@ -139,6 +142,10 @@ impl<L: Link> Session<L> {
             Incoming::TooBig => self.close(CloseCode::TooBig),
             Incoming::Malformed => self.close(CloseCode::Malformed),
             Incoming::Ping | Incoming::Pong => {
+                if matches!(incoming, Incoming::Ping) {
+                    // Its pong waits to be taken like everything that is fed.
+                    self.refusing_since.get_or_insert_with(monotonic);
+                }
                 self.control_frames += 1;
                 if self.control_frames > limits::CONTROL_FRAMES_PER_INTERVAL {
                     self.close(CloseCode::RateAbuse);
@@ -160,6 +167,7 @@ impl<L: Link> Session<L> {
         if self.in_flight.contains_key(&id) {
             return self.refuse(id, Refusal::invalid("this request_id is in flight"));
         }
+        let bytes = bytes + work::answer_bytes(&body);
         let work = work::request(Arc::clone(&self.server), Arc::clone(&self.connection), id, body);
         self.in_flight.insert(id, bytes);
         self.bytes_in_flight += bytes;
@@ -196,6 +204,7 @@ impl<L: Link> Session<L> {
             .into_iter()
             .take(limits::POSITIONS)
             .filter_map(|position| Some((wire::log(&position.group_id, device.device)?, position.seq)))
+            .filter(|(log, _)| delivery.knows(*log))
             .collect();
         let mut now = false;
         for (log, seq) in &positions {
@@ -203,6 +212,7 @@ impl<L: Link> Session<L> {
         }
         let device = device.device;
         if now {
+            self.acknowledging = true;
             self.start(work::acknowledge(&self.server, device, positions));
         } else {
             self.server.store.acknowledge(device, positions);
@@ -224,7 +234,10 @@ impl<L: Link> Session<L> {
                     self.feed(frame);
                 }
             }
-            Done::Acknowledged(Ok(groups)) => self.opened(groups),
+            Done::Acknowledged(Ok(groups)) => {
+                self.acknowledging = false;
+                self.opened(groups);
+            }
             Done::Position(_, Err(error)) | Done::Page(_, _, Err(error)) | Done::Acknowledged(Err(error)) => {
                 self.close(close_code(error));
             }

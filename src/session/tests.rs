@@ -62,6 +62,58 @@ async fn a_socket_that_takes_nothing_is_closed_as_a_slow_reader() {
     assert_eq!(*closed.lock().expect("not poisoned"), Some(CloseCode::SlowReader as u16));
 }
 
+/// A socket that took `Hello`, brings pings and takes no pong, nor anything else.
+#[derive(Clone, Default)]
+struct Pinging {
+    closed: Arc<Mutex<Option<u16>>>,
+    polled: usize,
+}
+
+impl Link for Pinging {
+    fn poll(&mut self, _: &mut Context<'_>, read: bool) -> Poll<Event> {
+        if self.closed.lock().expect("not poisoned").is_some() {
+            return Poll::Ready(Event::In(Incoming::Io));
+        }
+        match self.polled {
+            0 => {
+                self.polled += 1;
+                Poll::Ready(Event::Flushed)
+            }
+            1..=100 if read => {
+                self.polled += 1;
+                Poll::Ready(Event::In(Incoming::Ping))
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    fn feed(&mut self, _: Bytes) {}
+
+    fn feed_ping(&mut self) {}
+
+    fn start_close(&mut self, code: u16, _: &str) {
+        *self.closed.lock().expect("not poisoned") = Some(code);
+    }
+
+    /// Large pongs, so that few of them fill the buffer.
+    fn pending(&self) -> usize {
+        self.polled.saturating_sub(1) * 64 * 1024
+    }
+
+    fn set_frame_limit(&mut self, _: usize) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_takes_no_pong_is_closed_as_a_slow_reader() {
+    let (server, _directory) = server();
+    let link = Pinging::default();
+    let closed = Arc::clone(&link.closed);
+    let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: true };
+    let ended = tokio::time::timeout(std::time::Duration::from_mins(10), run(link, Arc::new(server), peer)).await;
+    assert!(ended.is_ok(), "it is never closed");
+    assert_eq!(*closed.lock().expect("not poisoned"), Some(CloseCode::SlowReader as u16));
+}
+
 #[test]
 fn a_store_that_cannot_be_read_ends_the_connection_with_what_to_do() {
     assert_eq!(close_code(StoreError::Busy), CloseCode::Overloaded);

@@ -7,7 +7,7 @@ use sovereign_proto::v1::{request, response};
 use crate::{
     caller::Connection,
     ids::{DeviceId, GroupId, LogId, Seq},
-    limits::{BYTES_PER_PAGE, ENTRIES_PER_PAGE},
+    limits::{BYTES_PER_PAGE, ENTRIES_PER_PAGE, LARGEST_ANSWER},
     refusal::Refusal,
     requests,
     server::Server,
@@ -28,6 +28,16 @@ pub enum Done {
     Page(LogId, Seq, Result<Option<Page>, StoreError>),
     /// Groups that have become readable.
     Acknowledged(Result<Vec<GroupId>, StoreError>),
+}
+
+/// What the answer may hold beyond what the request itself does. Small requests with large answers would otherwise pile
+/// up for a peer that asks and does not read.
+pub fn answer_bytes(body: &request::Body) -> usize {
+    match body {
+        request::Body::GetGroupInfo(_) | request::Body::ClaimKeyPackages(_) => LARGEST_ANSWER,
+        request::Body::FetchEntries(_) | request::Body::ListManifests(_) => BYTES_PER_PAGE,
+        _ => 0,
+    }
 }
 
 /// Handles a request.

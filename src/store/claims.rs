@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock::UnixMs,
     ids::{AccountId, DeviceId, GroupId},
+    limits::{CLAIMS_PER_DEVICE, CLAIMS_PER_TARGET, DEVICES_PER_CLAIM},
 };
 
 /// How long a claim may be replayed and redeemed.
@@ -49,6 +50,12 @@ impl Txn<'_> {
             return if live && hash == request_hash { self.replay(claim_no) } else { Ok(ClaimOutcome::Conflict) };
         }
         let Some(targets) = self.targets(new)? else { return Ok(ClaimOutcome::NotFound) };
+        if targets.len() > DEVICES_PER_CLAIM {
+            return Ok(ClaimOutcome::TooLarge);
+        }
+        if self.has_claimed_enough(claimer.no, &targets, new.now)? {
+            return Ok(ClaimOutcome::TooMany);
+        }
 
         self.db
             .prepare_cached(
@@ -121,6 +128,29 @@ impl Txn<'_> {
         }
         targets.retain(|target| new.devices.is_empty() || new.devices.contains(&target.device));
         Ok(Some(targets))
+    }
+
+    /// Nobody empties somebody's stock, nor fills the store with claims. What a claim handed out counts until it is
+    /// redeemed, expired ones no longer.
+    fn has_claimed_enough(&self, claimer_no: i64, targets: &[Target], now: UnixMs) -> Sql<bool> {
+        let claims: u32 = self
+            .db
+            .prepare_cached("SELECT count(*) FROM claims WHERE claimer = ?1")?
+            .query_one([claimer_no], |row| row.get(0))?;
+        if claims >= CLAIMS_PER_DEVICE {
+            return Ok(true);
+        }
+        let sql = "SELECT count(*) FROM claim_items JOIN claims USING (claim_no)
+                   WHERE device_no = ?1 AND redeemed = 0 AND claimer = ?2 AND claimed_at > ?3";
+        let mut held = self.db.prepare_cached(sql)?;
+        for target in targets {
+            let since = U(now.saturating_sub(CLAIM_MS));
+            let held: u32 = held.query_one(params![target.device_no, claimer_no, since], |row| row.get(0))?;
+            if held >= CLAIMS_PER_TARGET {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The oldest package of a device, which leaves the stock, or its last resort, which stays; reference and bytes.

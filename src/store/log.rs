@@ -19,6 +19,9 @@ use crate::{
 /// Bits of an entry's id that hold its seq.
 const SEQ_BITS: u32 = 40;
 
+/// Logs there is room for in the ids of entries.
+const LOGS_MAX: i64 = 1 << (63 - SEQ_BITS);
+
 /// What [`stored`] reads, from `entries LEFT JOIN devices ON device_no = sender LEFT JOIN bodies USING (body_no)`.
 pub(super) const COLUMNS: &str =
     "entries.id, time, entries.kind, device_id, sender_ref, entry_hash, coalesce(entries.body, bodies.body), previous_hash";
@@ -86,7 +89,9 @@ impl Txn<'_> {
             owner,
             Blob(log::START)
         ])?;
-        Ok(self.db.last_insert_rowid())
+        let log_no = self.db.last_insert_rowid();
+        // The next one's entries would stand among those of another log.
+        if log_no < LOGS_MAX { Ok(log_no) } else { Err(rusqlite::Error::IntegralValueOutOfRange(0, log_no)) }
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock::UnixMs,
     ids::{DeviceId, LogId, Seq},
+    limits::BYTES_PER_PAGE,
 };
 
 /// Entries of one page at most.
@@ -39,7 +40,8 @@ impl Store {
     }
 
     /// The entries before `before` in any window of the device whose Welcome was acknowledged, newest first, at most
-    /// `limit` (and never more than 256); `None`: there is no such window.
+    /// `limit` (and never more than 256) entries and `BYTES_PER_PAGE` of bodies, but always at least one; `None`: there is
+    /// no such window.
     pub fn page_back(&self, log: LogId, device: DeviceId, before: Seq, limit: usize) -> Answer<Option<Page>> {
         let now = self.0.clock.now_ms();
         self.read(move |db| {
@@ -94,7 +96,7 @@ impl Reading<'_> {
 
     /// `windows` newest first.
     fn backward(&self, windows: &[Window], head: (Seq, Hash), before: Seq, limit: usize) -> Sql<Page> {
-        let (mut items, mut below) = (Vec::new(), before);
+        let (mut items, mut below, mut bytes) = (Vec::new(), before, 0);
         let mut later: Option<&Window> = None;
         for window in windows {
             let (end, end_hash) = window.end(head);
@@ -117,7 +119,10 @@ impl Reading<'_> {
                 });
             }
             let top_hash = if top == end { end_hash } else { self.hash_at(top)? };
-            below = self.window_back(window, (top, top_hash), limit, &mut items)?;
+            below = self.window_back(window, (top, top_hash), limit, &mut items, &mut bytes)?;
+            if below > window.join_seq + 1 {
+                break;
+            }
             later = Some(window);
         }
         let oldest = windows.last().map_or(0, |window| window.join_seq);
@@ -125,22 +130,35 @@ impl Reading<'_> {
         Ok(Page { more: below > oldest + 1, items, head: current, ended: false })
     }
 
-    /// Reads one window down from `top`; gives the lowest seq that was represented.
-    fn window_back(&self, window: &Window, (top, mut hash): (Seq, Hash), limit: usize, items: &mut Vec<Item>) -> Sql<Seq> {
-        let mut below = top + 1;
+    /// Reads one window down from `top`, as far as `limit` and the page's bytes allow; gives the lowest seq that was
+    /// represented.
+    fn window_back(
+        &self,
+        window: &Window,
+        (top, mut hash): (Seq, Hash),
+        limit: usize,
+        items: &mut Vec<Item>,
+        bytes: &mut usize,
+    ) -> Sql<Seq> {
+        let (mut below, mut full) = (top + 1, false);
         let mut statement = self.db.prepare_cached(&entries("entries.id > ?1 AND entries.id <= ?2 ORDER BY entries.id DESC"))?;
         let room = limit.saturating_sub(items.len());
         let mut rows = statement.query(params![id(self.log_no, window.join_seq), id(self.log_no, top), U(room as u64)])?;
         let mut rows_read = 0;
         while let Some(row) = rows.next()? {
             let (entry, previous) = log::stored(row)?;
+            *bytes = bytes.saturating_add(entry.body.len());
+            full = *bytes > BYTES_PER_PAGE && !items.is_empty();
+            if full {
+                break;
+            }
             if entry.seq + 1 < below {
                 items.push(gone(entry.seq + 1, below - 1, entry.time, hash));
             }
             (below, hash, rows_read) = (entry.seq, previous, rows_read + 1);
             items.push(Item::Entry(entry));
         }
-        if rows_read < room && below > window.join_seq + 1 {
+        if !full && rows_read < room && below > window.join_seq + 1 {
             items.push(gone(window.join_seq + 1, below - 1, self.now, hash));
             below = window.join_seq + 1;
         }

@@ -8,7 +8,7 @@ use super::{
     types::{Hash, NewToken, RotateOutcome},
     values::{Blob, Sql, U, uint},
 };
-use crate::{clock::UnixMs, ids::DeviceId};
+use crate::{clock::UnixMs, ids::DeviceId, limits::TOKENS_PER_DEVICE};
 
 /// How long a token stays good after it was replaced, if its successor is not used earlier.
 const OVERLAP_MS: u64 = 60_000;
@@ -132,6 +132,13 @@ impl Txn<'_> {
         self.db
             .prepare_cached("INSERT OR IGNORE INTO tokens (hash, device_no, family, expires_at) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![Blob(new.hash), device_no, Blob(family), U(new.expires_at)])?;
+        // The oldest go: a token's successor expires later than itself, so no family loses its newest first.
+        self.db
+            .prepare_cached(
+                "DELETE FROM tokens WHERE device_no = ?1 AND hash <> ?2 AND hash IN
+                 (SELECT hash FROM tokens WHERE device_no = ?1 ORDER BY expires_at DESC LIMIT -1 OFFSET ?3)",
+            )?
+            .execute(params![device_no, Blob(new.hash), TOKENS_PER_DEVICE])?;
         Ok(())
     }
 

@@ -143,6 +143,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inner<T> {
         if message.is_ping() {
             // The codec has queued the pong.
             self.note_queued(message.as_payload().len());
+            self.announce = true;
         }
         let incoming = if message.is_binary() {
             let payload: Bytes = message.into_payload().into();

@@ -84,4 +84,8 @@ pub enum ClaimOutcome {
     Conflict,
     /// An account does not exist or is disabled.
     NotFound,
+    /// More devices than one claim hands out for.
+    TooLarge,
+    /// The claimer has made as many claims as it may, or holds as many packages of one device as it may.
+    TooMany,
 }

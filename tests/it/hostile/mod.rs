@@ -1,6 +1,8 @@
 //! What an attacker with a raw socket tries, and what must happen.
 
 mod envelopes;
+mod floods;
 mod frames;
 mod http;
+mod memory;
 mod readers;
