@@ -59,7 +59,7 @@ pub fn detached(bytes: &[u8]) -> Bytes {
 }
 
 /// An application message of bounded size.
-pub fn outgoing(message: v1::OutgoingMessage, limits: &Limits) -> Result<NewMessage, Refusal> {
+pub fn outgoing(message: &v1::OutgoingMessage, limits: &Limits) -> Result<NewMessage, Refusal> {
     if message.ciphertext.len() > limits.application_message {
         return Err(Refusal::too_large("the message is above the announced limit of application_message bytes"));
     }
@@ -74,7 +74,8 @@ mod tests {
     fn a_message_keeps_nothing_of_its_frame() {
         let frame = Bytes::from(vec![7; 1 << 20]);
         let message = v1::OutgoingMessage { client_id: frame.slice(..16), ciphertext: frame.slice(16..100) };
-        let kept = outgoing(message, &Limits::default()).ok().expect("it is in order");
+        let kept = outgoing(&message, &Limits::default()).ok().expect("it is in order");
+        drop(message);
         assert_eq!(kept.ciphertext.len(), 84);
         assert!(frame.is_unique(), "the frame is still held");
     }

@@ -23,7 +23,7 @@ impl Handle for SendMessageRequest {
     async fn handle(self, device: Device, server: &Arc<Server>) -> Result<SendMessageResponse, Refusal> {
         let group = parse::group_id(&self.group_id)?;
         let message = self.message.ok_or_else(|| Refusal::invalid("the message is missing"))?;
-        let message = parse::outgoing(message, &server.settings.limits)?;
+        let message = parse::outgoing(&message, &server.settings.limits)?;
         let header = mls::inspect_message(&message.ciphertext)?;
         if header.group != group {
             return Err(Refusal::invalid("the message is of another group"));

@@ -73,7 +73,7 @@ async fn check(
         return Err(Refusal::too_large("at most 8 messages a bundle"));
     }
     let limits = &server.settings.limits;
-    let messages = request.messages.into_iter().map(|message| parse::outgoing(message, limits)).collect::<Result<Vec<_>, _>>()?;
+    let messages = request.messages.iter().map(|message| parse::outgoing(message, limits)).collect::<Result<Vec<_>, _>>()?;
     for message in &messages {
         let header = mls::inspect_message(&message.ciphertext)?;
         if header.group != group || header.epoch != stored.epoch + 1 {

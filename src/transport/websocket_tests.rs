@@ -74,6 +74,7 @@ async fn pings_are_answered_and_told() {
     far.write_all(&frame(PING, b"p")).await.expect("there is room");
     assert!(matches!(next(&mut link).await, Incoming::Ping));
     let mut idle = Context::from_waker(Waker::noop());
+    assert!(matches!(link.poll(&mut idle, true), Poll::Ready(Event::Flushed)), "the pong was taken");
     assert!(link.poll(&mut idle, true).is_pending());
     assert_eq!(read(&mut far, 3).await, b"\x8a\x01p");
 }
