@@ -88,7 +88,8 @@ async fn verify(clients: &[Client], group: [u8; 32], told: &BTreeMap<String, u64
         }
         for name in NAMES {
             let of_one: Vec<String> = lines.iter().map(|(_, text)| text.clone()).filter(|text| text.starts_with(name)).collect();
-            let in_order: Vec<String> = (0..KILLS * MESSAGES).map(|n| format!("{name} {}.{}", n / MESSAGES, n % MESSAGES)).collect();
+            let in_order: Vec<String> =
+                (0..KILLS * MESSAGES).map(|n| format!("{name} {}.{}", n / MESSAGES, n % MESSAGES)).collect();
             assert_eq!(of_one, in_order, "messages of one person stand in the order they were sent in");
         }
         assert_eq!(first.get_or_insert_with(|| lines.clone()), &lines, "everybody sees the same");

@@ -1,9 +1,6 @@
 //! A second device of a person: let in by the first, in all groups by itself, cut off again.
 
-use crate::harness::{
-    Home, TestServer, eventually,
-    sov::text,
-};
+use crate::harness::{Home, TestServer, eventually, sov::text};
 
 /// How many devices somebody has in the only group, as this home sees it.
 async fn devices_of(home: &Home, name: &str) -> u64 {

@@ -1,9 +1,6 @@
 //! Twenty people change one group at the same time.
 
-use std::{
-    collections::BTreeSet,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use sovereign::{
     clock::{Instant, monotonic},
@@ -60,9 +57,8 @@ async fn twenty_people_race_and_end_in_one_state() {
         races.spawn(race(client, group, number, deadline));
     }
     let tallies = within("the race", races.join_all()).await;
-    let (updates, adds, removes) = tallies
-        .iter()
-        .fold((0, 0, 0), |sum, tally| (sum.0 + tally.updates, sum.1 + tally.adds, sum.2 + tally.removes));
+    let (updates, adds, removes) =
+        tallies.iter().fold((0, 0, 0), |sum, tally| (sum.0 + tally.updates, sum.1 + tally.adds, sum.2 + tally.removes));
 
     let guests: Vec<String> = (0..GUESTS).map(guest).collect();
     racers[0].add(group, &guests).await.expect("in the end all are in");
@@ -74,7 +70,10 @@ async fn twenty_people_race_and_end_in_one_state() {
     }
     let mut seen = watchers.join_all().await;
     let (changes, _) = seen.swap_remove(0);
-    println!("epoch {start} to {end}: {updates} updates, {adds} additions, {removes} removals answered; {} changed members", changes.len());
+    println!(
+        "epoch {start} to {end}: {updates} updates, {adds} additions, {removes} removals answered; {} changed members",
+        changes.len()
+    );
     assert!(seen.iter().all(|(_, joined)| !joined), "nobody had to join again from outside");
     let accepted = updates + 1 + u64::try_from(changes.len()).expect("a count fits");
     assert_eq!(end - start, accepted, "every epoch is the one accepted commit of somebody who was told so");

@@ -10,8 +10,7 @@ use crate::harness::{Home, Raw, TestServer, search::search, sov::text};
 async fn nothing_that_people_say_or_name_is_found_on_the_server() {
     let server = TestServer::start_with(&["--log-level", "trace"]).await;
     let password = "canary-password-7be2".to_owned();
-    let (said, called, renamed) =
-        ("canary-text-51d0".to_owned(), "canary-name-c3f8".to_owned(), "canary-rename-08aa".to_owned());
+    let (said, called, renamed) = ("canary-text-51d0".to_owned(), "canary-name-c3f8".to_owned(), "canary-rename-08aa".to_owned());
     let ada = Home::join_with_password(&server, "ada", &password).await;
     let bob = Home::join(&server, "bob").await;
     let mut bobs = bob.listen().await;
