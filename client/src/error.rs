@@ -58,6 +58,8 @@ pub enum ErrorClass {
     Usage,
     /// Somebody said no.
     Refused,
+    /// This device, or who uses it, may not do that.
+    NotPermitted,
     /// Try again when the network is back.
     Network,
     /// Look at the disk, the passphrase, the other process.
@@ -86,6 +88,7 @@ impl Error {
             Self::NoAccount => ErrorClass::NoAccount,
             Self::Vault(_) => ErrorClass::Vault,
             Self::Refused { code: FailureCode::NotFound, .. } | Self::NotFound(_) => ErrorClass::NotFound,
+            Self::Refused { code: FailureCode::Unauthenticated | FailureCode::Forbidden, .. } => ErrorClass::NotPermitted,
             Self::Refused { .. } | Self::GroupClosed(_) => ErrorClass::Refused,
             Self::Network(_) => ErrorClass::Network,
             Self::Untrusted(_) | Self::IdentityChanged(_) | Self::UnknownDevice(_) => ErrorClass::Untrusted,

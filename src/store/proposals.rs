@@ -10,6 +10,7 @@ use super::{
     engine::Txn,
     ledger::Sent,
     log::NewEntry,
+    rosters,
     types::{Hash, ProposeOutcome, SenderRef},
     values::{Sql, U},
 };
@@ -52,7 +53,9 @@ impl Txn<'_> {
         if let Some(sent) = self.sent(known.no, sender.no, key)? {
             return Ok(if sent.handshake { ProposeOutcome::Duplicate { seq: sent.seq } } else { ProposeOutcome::NotFound });
         }
-        if !self.may_send(known.no, sender.no)? {
+        // Who is leaving sends nothing any more, but may still propose to go.
+        let open = self.leaf_window(known.no, sender.no)?.is_some_and(|(_, open)| open);
+        if !open || !rosters::is_active(self.db, sender.no)? {
             return Ok(ProposeOutcome::NotFound);
         }
         if known.frozen {

@@ -29,7 +29,7 @@ pub(crate) fn exit(error: &Error) -> Exit {
         ErrorClass::Vault => exit::IO,
         ErrorClass::Owned | ErrorClass::Timeout => exit::TEMPORARY,
         ErrorClass::NoAccount => exit::CONFIG,
-        ErrorClass::Untrusted => exit::NOT_PERMITTED,
+        ErrorClass::Untrusted | ErrorClass::NotPermitted => exit::NOT_PERMITTED,
         ErrorClass::Refused | ErrorClass::NotFound | ErrorClass::Internal => exit::FAILED,
     };
     Exit::failed(code, error.to_string())

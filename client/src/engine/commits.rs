@@ -248,6 +248,10 @@ impl Work<'_> {
         let after = self.look(&id, crate::mls::Group::leaves)?;
         self.members_changed(id, effect.epoch, &before, &after);
         self.put_group(&record)?;
+        if record.leaving {
+            // The commit dropped the proposal to go, and without one nobody may take this device out.
+            self.intend(&id, IntentKind::Leave, false, false)?;
+        }
         self.effects.wake.insert(id);
         self.confirm(&id, &effect, after.len())?;
         Ok(Need::Nothing)

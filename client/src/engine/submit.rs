@@ -159,24 +159,25 @@ impl Engine {
         Ok(packages)
     }
 
-    /// Asks the server to let this account go, and proposes the removal of the own leaf.
+    /// Proposes the removal of the own leaf, and asks the server to let this account go. In this order, so that whoever
+    /// is asked to commit the removal has seen that it was wished.
     async fn leave(self: &Arc<Self>, id: &[u8; 32]) -> Result<(), Error> {
-        self.call(v1::LeaveGroupRequest { group_id: id.to_vec().into() }).await?;
-        self.run(|work| {
-            let mut record = work.known_group(id)?;
-            record.leaving = true;
-            work.put_group(&record)
-        })?;
         let proposal = self.run(|work| {
             let mls = work.mls;
             Ok(work.change(id, |provider, group| mls.propose_leave(provider, group))??)
         })?;
-        // The request above is enough; the proposal lets the others see that it was wished.
         match self.call(v1::ProposeRequest { group_id: id.to_vec().into(), proposal: proposal.into() }).await {
             Ok(_) => {}
+            Err(error) if error.passes() => return Err(error),
+            // The group moved on: it is proposed again in the next epoch.
             Err(error) => tracing::debug!(%error, "the proposal to leave was not taken"),
         }
-        Ok(())
+        self.call(v1::LeaveGroupRequest { group_id: id.to_vec().into() }).await?;
+        self.run(|work| {
+            let mut record = work.known_group(id)?;
+            record.leaving = record.stage == Stage::Active;
+            work.put_group(&record)
+        })
     }
 
     async fn call_submit(&self, request: v1::SubmitCommitRequest) -> Result<Outcome, Error> {

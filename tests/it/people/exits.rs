@@ -24,11 +24,11 @@ async fn refusals_say_what_is_wrong() {
     ends(&other.try_sov(&["groups"]).await, 78, "no account");
     ends(&other.try_sov(&["join", "https://example.org/nothing", "--username", "eve"]).await, 64, "link");
     ends(&other.try_sov(&["join", &link, "--username", "ada"]).await, 1, "");
-    ends(&other.try_sov(&["join", &tampered(&link, "c="), "--username", "eve"]).await, 1, "");
+    ends(&other.try_sov(&["join", &tampered(&link, "c="), "--username", "eve"]).await, 77, "invite");
     ends(&other.try_sov(&["join", &tampered(&link, "s="), "--username", "eve"]).await, 77, "server");
     ends(&other.try_sov(&["join", &tampered(&link, "p="), "--username", "eve"]).await, 77, "server");
     let wrong = other.file("password", "not the password");
-    ends(&other.try_sov(&["login", &link, "--username", "ada", "--password-file", &wrong]).await, 1, "");
+    ends(&other.try_sov(&["login", &link, "--username", "ada", "--password-file", &wrong]).await, 77, "refused");
     ends(&other.try_sov(&["groups"]).await, 78, "no account");
     // None of these attempts stands in the way of a good one.
     other.sov(&["join", &link, "--username", "eve"]).await;

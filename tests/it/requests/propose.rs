@@ -1,7 +1,7 @@
 //! Propose.
 
 use bytes::Bytes;
-use sovereign_proto::v1::{FailureCode, ProposeRequest, entry::Body};
+use sovereign_proto::v1::{FailureCode, LeaveGroupRequest, ProposeRequest, entry::Body};
 
 use crate::harness::{
     Member, TestServer,
@@ -32,6 +32,17 @@ async fn a_member_proposes_its_own_removal_and_another_commits_it() {
     let bundle = ada.person.member.commit_pending(&mut ada.group);
     ada.person.submit(&mut ada.group, &bundle).await;
     assert_eq!(ada.group.members().count(), 1);
+}
+
+#[tokio::test]
+async fn who_is_leaving_may_still_propose_to_go() {
+    let server = TestServer::start().await;
+    let (_ada, mut bob) = pair(&server).await;
+    let group_id = Bytes::copy_from_slice(bob.group.group_id().as_slice());
+    bob.person.raw.call(LeaveGroupRequest { group_id }).await.expect("he may leave");
+    let proposal = bob.group.leave_group(&bob.person.member.provider, &bob.person.member.signer).expect("a proposal");
+    let request = propose(&bob, wire(&proposal));
+    bob.person.raw.call(request).await.expect("taken");
 }
 
 #[tokio::test]
