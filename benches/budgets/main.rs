@@ -1,6 +1,14 @@
 //! Budgets as ratios to bare limits of the same run: server CPU, memory and rates of a real server process, beside what
 //! the same machine does without one. Prints a table; decides nothing.
 
+#![allow(
+    clippy::large_futures,
+    clippy::similar_names,
+    clippy::unchecked_time_subtraction,
+    clippy::duration_suboptimal_units,
+    reason = "a measurement's program: its futures have room, its clocks go forward, its units are those of the budgets"
+)]
+
 mod cases;
 mod client;
 #[allow(dead_code, unused_imports, reason = "the tests' harness is shared; measuring needs a part of it")]

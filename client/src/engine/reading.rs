@@ -14,14 +14,6 @@ use crate::{
 /// The listener's mark in the inbox.
 const MARK: &[u8] = b"listened";
 
-#[cfg(test)]
-impl<'a> Work<'a> {
-    /// The vault inside this transaction.
-    pub(crate) fn tx(&self) -> &'a crate::vault::Tx<'a> {
-        self.tx
-    }
-}
-
 impl Work<'_> {
     /// Every group, by id.
     pub(crate) fn group_infos(&mut self) -> Result<Vec<GroupInfo>, Error> {
