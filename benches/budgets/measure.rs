@@ -4,10 +4,10 @@ use std::{future::Future, time::Duration};
 
 use sovereign::clock::monotonic;
 
-use crate::process;
+use crate::process::Cpu;
 
 /// Longest time that one stretch may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What a stretch of work took.
 #[derive(Clone, Copy)]
@@ -32,10 +32,10 @@ impl Taken {
 
 /// Does it while watching the process.
 pub async fn watch<T>(pid: u32, work: impl Future<Output = T>) -> (Taken, T) {
-    let (cpu, start) = (process::cpu(pid), monotonic());
+    let (cpu, start) = (Cpu::of(pid), monotonic());
     let Ok(done) = tokio::time::timeout(PATIENCE, work).await else { panic!("{PATIENCE:?} were not enough: it is stuck") };
     let wall = start.elapsed();
-    (Taken { cpu: process::cpu(pid).saturating_sub(cpu), wall }, done)
+    (Taken { cpu: Cpu::of(pid).since(cpu), wall }, done)
 }
 
 /// The least CPU of several stretches, and the least time, each by itself.

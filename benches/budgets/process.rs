@@ -4,16 +4,34 @@ use std::{fs, time::Duration};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// CPU time that a process has taken, user and system together.
-///
-/// The sum over its threads is exact where the kernel keeps it, but forgets threads that ended; the process's own sum
-/// forgets nothing and comes in ticks of 10 ms. The larger of the two is nearer to the truth.
-pub fn cpu(pid: u32) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
-    // The name, in parentheses, may hold anything; utime and stime are the 12th and 13th fields behind it.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 10).max(threads(pid))
+/// A tick of the kernel's clock, in which it counts a process's CPU time.
+const TICK: Duration = Duration::from_millis(10);
+
+/// CPU time that a process has taken so far, user and system together, as the kernel tells it in two ways.
+#[derive(Clone, Copy)]
+pub struct Cpu {
+    /// In whole ticks, of all threads that ever were.
+    ticks: Duration,
+    /// Exact, of the threads that are.
+    threads: Duration,
+}
+
+impl Cpu {
+    /// Of that process, now.
+    pub fn of(pid: u32) -> Self {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+        // The name, in parentheses, may hold anything; utime and stime are the 12th and 13th fields behind it.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+        Self { ticks: TICK.saturating_mul(ticks), threads: threads(pid) }
+    }
+
+    /// What was taken since `earlier`: the exact figure, unless threads have ended and taken theirs with them.
+    pub fn since(self, earlier: Self) -> Duration {
+        let ticks = self.ticks.saturating_sub(earlier.ticks);
+        let exact = self.threads.saturating_sub(earlier.threads);
+        if exact + 2 * TICK < ticks { ticks } else { exact }
+    }
 }
 
 fn threads(pid: u32) -> Duration {

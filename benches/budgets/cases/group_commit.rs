@@ -13,6 +13,7 @@ use crate::{
     harness::TestServer,
     limits::sqlite::Bare,
     measure::{Taken, best},
+    process::Cpu,
     scale::Scale,
     table::{Gate, Row, Table},
 };
@@ -51,7 +52,7 @@ async fn measure(
         .collect();
     let mut all = Vec::new();
     for _ in 0..scale.rounds {
-        let (cpu, start) = (crate::process::cpu(std::process::id()), monotonic());
+        let (cpu, start) = (Cpu::of(std::process::id()), monotonic());
         let mut waiting = FuturesUnordered::new();
         for index in 0..messages {
             if waiting.len() == outstanding {
@@ -65,7 +66,7 @@ async fn measure(
         while let Some(outcome) = waiting.next().await {
             accepted(Some(outcome));
         }
-        all.push(Taken { cpu: crate::process::cpu(std::process::id()).saturating_sub(cpu), wall: start.elapsed() });
+        all.push(Taken { cpu: Cpu::of(std::process::id()).since(cpu), wall: start.elapsed() });
     }
     store.close().await.expect("the store closes");
     best(all)

@@ -16,7 +16,7 @@ pub async fn run(pair: &mut Pair, scale: &Scale, table: &mut Table) {
     let syncs = disk::syncs(scale.timed);
     let see = Work { send: 0, outstanding: 0, see: scale.timed };
     let (sender, receiver) = (&mut pair.sender, &mut pair.receiver);
-    let timed = async {
+    let sending = async {
         let mut times = Vec::with_capacity(scale.timed);
         for _ in 0..scale.timed {
             let start = monotonic();
@@ -25,7 +25,7 @@ pub async fn run(pair: &mut Pair, scale: &Scale, table: &mut Table) {
         }
         times
     };
-    let (mut times, ()) = tokio::join!(timed, receiver.drive(see));
+    let (mut times, ()) = tokio::join!(sending, receiver.drive(see));
     times.sort_unstable();
     for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
         let what = format!("accepted and seen by its sender, one at a time: {name}");

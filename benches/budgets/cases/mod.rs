@@ -15,7 +15,7 @@ use crate::{options::Options, table::Table};
 
 /// Measures what was asked for.
 pub async fn run(options: &Options, table: &mut Table) {
-    pairs::run(options, table).await;
+    Box::pin(pairs::run(options, table)).await;
     idle::run(options, table).await;
     groups::run(options, table).await;
 }

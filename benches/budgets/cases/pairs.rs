@@ -42,7 +42,7 @@ pub async fn run(options: &Options, table: &mut Table) {
         latency::run(&mut pairs[0], &scale, table).await;
     }
     if options.wants(Name::Backlog) {
-        backlog::run(&server, &mut pairs, &scale, table).await;
+        Box::pin(backlog::run(&server, &mut pairs, &scale, table)).await;
     }
     let stored: Vec<_> = pairs.iter().map(|pair| pair.stored).collect();
     drop(pairs);

@@ -47,7 +47,7 @@ impl Bare {
         for _ in 0..messages.div_ceil(batch) {
             self.transact(batch).expect("the database takes rows");
         }
-        Taken { cpu: own_thread_cpu() - cpu, wall: start.elapsed() }
+        Taken { cpu: own_thread_cpu().saturating_sub(cpu), wall: start.elapsed() }
     }
 
     fn transact(&mut self, batch: usize) -> rusqlite::Result<()> {
@@ -81,7 +81,7 @@ impl Bare {
         while let Some(last) = self.page(after, &mut rows).expect("the database gives rows") {
             after = last;
         }
-        (rows, Taken { cpu: own_thread_cpu() - cpu, wall: start.elapsed() })
+        (rows, Taken { cpu: own_thread_cpu().saturating_sub(cpu), wall: start.elapsed() })
     }
 
     fn page(&self, after: i64, rows_read: &mut usize) -> rusqlite::Result<Option<i64>> {
