@@ -52,11 +52,11 @@ async fn twenty_people_race_and_end_in_one_state() {
         watchers.spawn(watch(client.events(), group));
     }
     let deadline = monotonic() + DURATION;
-    let mut races = JoinSet::new();
+    let mut running = JoinSet::new();
     for (number, client) in racers.iter().cloned().enumerate() {
-        races.spawn(race(client, group, number, deadline));
+        running.spawn(race(client, group, number, deadline));
     }
-    let tallies = within("the race", races.join_all()).await;
+    let tallies = within("the race", running.join_all()).await;
     let (updates, adds, removes) =
         tallies.iter().fold((0, 0, 0), |sum, tally| (sum.0 + tally.updates, sum.1 + tally.adds, sum.2 + tally.removes));
 
@@ -101,7 +101,7 @@ async fn race(client: Client, group: [u8; 32], number: usize, deadline: Instant)
         match result {
             Ok(()) => *count += 1,
             // The guest's last key package is on its way to somebody else.
-            Err(error) if number % 4 == 0 && is_shortage(&error) => {}
+            Err(error) if number.is_multiple_of(4) && is_shortage(&error) => {}
             Err(error) => panic!("racer {number}: {error}"),
         }
     }
