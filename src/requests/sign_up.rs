@@ -1,6 +1,6 @@
 //! `SignUp`: an account with its first device, out of an invite (or openly, where the operator allows it).
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use sovereign_proto::{
     manifest,
@@ -12,6 +12,7 @@ use super::{Handle, admission, parse};
 use crate::{
     auth::{proof, secret},
     caller::{Device, Guest},
+    clock::UnixMs,
     ids::{AccountId, DeviceId},
     refusal::Refusal,
     server::Server,
@@ -44,6 +45,14 @@ impl Handle for SignUpRequest {
             challenge: connection.challenge,
         };
         proof::check(&server.auth.key.server_id(), &device, PURPOSE_SIGN_UP, self.proof.as_ref())?;
+        // No password is hashed for a guess. Whoever lost the answer to a sign-up that used the invite up is no guesser.
+        if let InviteUse::Code(hash) = invite
+            && !self.password.is_empty()
+            && !server.store.is_invite_good(hash, now).await?
+            && server.store.device(device.device).await?.is_none()
+        {
+            return Err(bad_invite(server, address, now));
+        }
         let password_hash = match parse::new_password(self.password)? {
             Some(password) => Some(server.auth.passwords.hash(password).await?),
             None => None,
@@ -65,12 +74,15 @@ impl Handle for SignUpRequest {
             SignUpOutcome::IdTaken => {
                 return Err(Refusal::conflict("account, device or identity key is known already: make new ones"));
             }
-            SignUpOutcome::InviteInvalid => {
-                server.auth.attempts.wrong(address, None, now);
-                return Err(Refusal::forbidden("the invite is not good (any more): ask for a new one"));
-            }
+            SignUpOutcome::InviteInvalid => return Err(bad_invite(server, address, now)),
         }
         let session = admission::admit(server, &connection, device, 0, Vec::new()).await?;
         Ok(SignUpResponse { session: Some(session) })
     }
+}
+
+/// Counted as a guess; says the same of unknown, expired, revoked and used-up invites.
+fn bad_invite(server: &Server, address: IpAddr, now: UnixMs) -> Refusal {
+    server.auth.attempts.wrong(address, None, now);
+    Refusal::forbidden("the invite is not good (any more): ask for a new one")
 }

@@ -15,6 +15,8 @@ use crate::{
 
 /// Devices of an account that are not revoked, pending ones included.
 const DEVICES_MAX: i64 = 64;
+/// Devices of one account that wait for their approval: who knows the password alone cannot fill the account.
+const PENDING_MAX: i64 = 8;
 
 const ACCOUNT: &str =
     "SELECT account_id, username, identity_key, enabled, administrator, manifest_version, password_hash FROM accounts";
@@ -110,17 +112,18 @@ impl Txn<'_> {
     }
 
     fn enrol_pending(&mut self, account: AccountId, new: NewDevice, now: UnixMs) -> Sql<EnrolOutcome> {
-        let sql = "SELECT account_no, (SELECT count(*) FROM devices WHERE account_no = accounts.account_no AND state < 2)
+        let sql = "SELECT account_no, (SELECT count(*) FROM devices WHERE account_no = accounts.account_no AND state < 2),
+                          (SELECT count(*) FROM devices WHERE account_no = accounts.account_no AND state = 0)
                    FROM accounts WHERE account_id = ?1";
-        let found: Option<(i64, i64)> =
-            self.db.prepare_cached(sql)?.query_one([account], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let Some((account_no, devices)) = found else { return Ok(EnrolOutcome::Refused) };
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let found: Option<(i64, i64, i64)> = self.db.prepare_cached(sql)?.query_one([account], row).optional()?;
+        let Some((account_no, devices, pending)) = found else { return Ok(EnrolOutcome::Refused) };
         // Who lost the answer asks again.
         let again = "SELECT 1 FROM devices WHERE device_id = ?1 AND device_key = ?2 AND account_no = ?3 AND state = 0";
         if self.db.prepare_cached(again)?.exists(params![new.device_id, Blob(new.device_key), account_no])? {
             return Ok(EnrolOutcome::Enrolled);
         }
-        if devices >= DEVICES_MAX || self.knows_device(&new)? {
+        if devices >= DEVICES_MAX || pending >= PENDING_MAX || self.knows_device(&new)? {
             return Ok(EnrolOutcome::Refused);
         }
         self.enrol(account_no, &new, DeviceState::Pending, now)?;

@@ -23,6 +23,15 @@ impl Store {
         })
     }
 
+    /// Whether somebody could sign up by it now. Asked before anything dear is done for a guest; what counts is the
+    /// answer of [`Store::sign_up`].
+    pub fn is_invite_good(&self, hash: Hash, now: UnixMs) -> Answer<bool> {
+        self.read(move |db| {
+            let sql = "SELECT 1 FROM invites WHERE hash = ?1 AND uses_left > 0 AND expires_at > ?2 AND revoked = 0";
+            db.prepare_cached(sql)?.exists(params![Blob(hash), U(now)])
+        })
+    }
+
     /// Every invite that is still kept, newest first, at most 1,000.
     pub fn invites(&self) -> Answer<Vec<Invite>> {
         self.read(|db| {

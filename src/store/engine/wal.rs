@@ -9,7 +9,7 @@ const LOOK_BYTES: usize = 1 << 20;
 /// What a job writes besides its bodies: a few pages, most of them shared with its batch.
 const JOB_BYTES: usize = 4096;
 /// A passive checkpoint is due.
-const PASSIVE_PAGES: i64 = (4 << 20) / 4096;
+const PASSIVE_PAGES: i64 = (16 << 20) / 4096;
 /// Nothing that grows is taken any more: some reader keeps the log from being reused.
 const REFUSE_PAGES: i64 = (48 << 20) / 4096;
 

@@ -176,14 +176,25 @@ async fn a_new_password_and_a_disabled_account_end_every_token() {
 }
 
 #[tokio::test]
-async fn an_account_holds_sixty_four_devices() {
+async fn an_account_holds_sixty_four_devices_and_eight_of_them_may_wait() {
     let harness = Harness::new();
     let ann = harness.person(1).await;
-    for number in 100..163 {
-        let device = NewDevice { device_id: DeviceId([number; 16]), device_key: [number; 32] };
-        assert_eq!(harness.store.enrol_pending(ann.account_id, device, START).await, Ok(EnrolOutcome::Enrolled));
+    let new = |number: u8| NewDevice { device_id: DeviceId([number; 16]), device_key: [number; 32] };
+    let mut listed = vec![ann.device_id];
+    for (number, version) in (100..156).zip(2..) {
+        assert_eq!(harness.store.enrol_pending(ann.account_id, new(number), START).await, Ok(EnrolOutcome::Enrolled));
+        listed.push(DeviceId([number; 16]));
+        assert!(publish(&harness, ann, version, &listed).await.is_some(), "device {number} is approved");
     }
-    let one_more = NewDevice { device_id: DeviceId([200; 16]), device_key: [200; 32] };
-    assert_eq!(harness.store.enrol_pending(ann.account_id, one_more, START).await, Ok(EnrolOutcome::Refused));
+    for number in 156..164 {
+        let expected = if number < 163 { EnrolOutcome::Enrolled } else { EnrolOutcome::Refused };
+        assert_eq!(harness.store.enrol_pending(ann.account_id, new(number), START).await, Ok(expected), "device {number}");
+    }
     assert_eq!(harness.store.devices(ann.account_id).await.map(|devices| devices.len()), Ok(64));
+
+    let ben = harness.person(2).await;
+    for number in 170..179 {
+        let expected = if number < 178 { EnrolOutcome::Enrolled } else { EnrolOutcome::Refused };
+        assert_eq!(harness.store.enrol_pending(ben.account_id, new(number), START).await, Ok(expected), "device {number}");
+    }
 }
