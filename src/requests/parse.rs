@@ -31,14 +31,14 @@ pub fn key(bytes: &[u8], message: &'static str) -> Result<[u8; 32], Refusal> {
     bytes.try_into().map_err(|_| Refusal::invalid(message))
 }
 
-/// A username in its normal form: lower-cased ASCII, `[a-z0-9._-]{3,32}`.
+/// A username in its normal form: lower-cased ASCII, `[a-z0-9._-]{2,32}`.
 pub fn username(text: &str) -> Result<String, Refusal> {
     let normal = text.to_ascii_lowercase();
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
-    if (3..=32).contains(&normal.len()) && normal.bytes().all(allowed) {
+    if (2..=32).contains(&normal.len()) && normal.bytes().all(allowed) {
         Ok(normal)
     } else {
-        Err(Refusal::invalid("a username has 3 to 32 characters of a-z, 0-9, '.', '_' and '-'"))
+        Err(Refusal::invalid("a username has 2 to 32 characters of a-z, 0-9, '.', '_' and '-'"))
     }
 }
 
@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn usernames_are_normalised_or_refused() {
         assert_eq!(username("Ada.L-1_x").ok().as_deref(), Some("ada.l-1_x"));
-        for bad in ["ab", "a b c", "adа", "ada\0", "\u{202e}ada", &"a".repeat(33), "ada@x", ""] {
+        assert_eq!(username("me").ok().as_deref(), Some("me"), "the README's own line");
+        for bad in ["a", "a b c", "adа", "ada\0", "\u{202e}ada", &"a".repeat(33), "ada@x", ""] {
             assert!(username(bad).is_err(), "{bad:?} was taken");
         }
     }

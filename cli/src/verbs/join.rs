@@ -11,7 +11,7 @@ use crate::{client, event::Event, exit::Exit, output::Output, secret};
 pub(crate) struct Args {
     /// The invite link, in quotes
     link: String,
-    /// The name others will know you by: a-z, 0-9, dot, underscore, hyphen; 3 to 32 characters
+    /// The name others will know you by: a-z, 0-9, dot, underscore, hyphen; 2 to 32 characters
     #[arg(long, value_name = "NAME")]
     username: String,
     /// Read the password for further devices from the first line of FILE
