@@ -45,7 +45,8 @@ sends it.";
 const LISTEN: &str = "\
 With --json each message is a line like
   {\"event\":\"message\",\"group\":\"5c0f...\",\"title\":\"bob\",\"seq\":7,\"from\":\"bob\",\"text\":\"Tea?\",\"time_ms\":1763692200000}
-Other lines: state, joined, left, renamed, members, send_failed, device_state, alarm. Ignore those you do not know.
+Other lines: state, joined, left, renamed, members, send_failed, device_state, alarm, typing, presence, receipt, contact,
+signal, server_notice. Ignore those you do not know.
 
 A message is told again if sov was killed before it could note that its line was flushed. Several listeners on one home
 all get what arrives while they listen; what waited before goes to the first.";

@@ -64,6 +64,24 @@ pub(crate) enum Event {
     State { state: String, cause: String },
     /// Something is wrong in a way that a person should know: a server that withholds, a changed identity.
     Alarm { group: Option<String>, text: String },
+    /// Somebody types, or has stopped.
+    Typing { group: String, from: String, active: bool },
+    /// An ephemeral message of an application's own kind; `payload` in lower-case hex.
+    Signal { group: String, from: String, kind: String, payload: String },
+    /// A contact is `online`, `away` or `offline`.
+    Presence {
+        username: String,
+        state: String,
+        /// Coarse, and only where it is told.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        last_seen_ms: Option<u64>,
+    },
+    /// A member has everything up to `delivered`, and says to have read up to `read`; 0: not known.
+    Receipt { group: String, username: String, delivered: u64, read: u64 },
+    /// How this account stands to another: `none`, `requested`, `request`, `accepted`, `blocked`.
+    Contact { username: String, account_id: String, relation: String },
+    /// Words of the server's operator. Not end-to-end encrypted.
+    ServerNotice { text: String, time_ms: u64 },
     /// What was asked for is done.
     Done {
         verb: String,

@@ -37,7 +37,9 @@ pub(crate) fn render(events: &[Event], style: Style) -> Rendered {
             (Event::Note { .. }, _) => rows.iter().for_each(|row| line(&mut rendered.stderr, &human(row, style))),
             (_, Style::Json) => rows.iter().for_each(|row| line(&mut rendered.stdout, &json(row))),
             (Event::Group { .. } | Event::Device { .. }, _) => rendered.stdout.push_str(&table(rows, style)),
-            (Event::State { .. }, _) => rows.iter().for_each(|row| line(&mut rendered.stderr, &human(row, style))),
+            (Event::State { .. } | Event::Typing { .. } | Event::Presence { .. } | Event::Receipt { .. }, _) => {
+                rows.iter().for_each(|row| line(&mut rendered.stderr, &human(row, style)));
+            }
             _ => rows.iter().for_each(|row| line(&mut rendered.stdout, &human(row, style))),
         }
     }
@@ -99,6 +101,25 @@ fn human(event: &Event, style: Style) -> String {
         Event::Alarm { group, text } => {
             let place = group.as_deref().map(|group| format!(" in group {}", short(group))).unwrap_or_default();
             red(&format!("WARNING{place}: {}", safe(text)), style)
+        }
+        Event::Typing { group, from, active } => {
+            let what = if *active { "is typing" } else { "has stopped typing" };
+            dim(&format!("* {} {what} in {}", safe(from), short(group)), style)
+        }
+        Event::Signal { group, from, kind, payload } => {
+            dim(&format!("* {} in {}: {} ({} bytes)", safe(from), short(group), safe(kind), payload.len() / 2), style)
+        }
+        Event::Presence { username, state, last_seen_ms } => {
+            let seen = last_seen_ms.map(|time| format!(", last seen {}", utc(time))).unwrap_or_default();
+            dim(&format!("* {} is {state}{seen}", safe(username)), style)
+        }
+        Event::Receipt { group, username, delivered, read } => {
+            dim(&format!("* {} in {}: delivered to no. {delivered}, read to no. {read}", safe(username), short(group)), style)
+        }
+        Event::Contact { username, relation, .. } => dim(&format!("* {}: {relation}", safe(username)), style),
+        Event::ServerNotice { text, time_ms } => {
+            let head = format!("{} NOTICE OF THE SERVER (not end-to-end encrypted):", dim(&utc(*time_ms), style));
+            format!("{head} {}", safe(text).replace('\n', "\n    "))
         }
         Event::Done { verb, group, device } => {
             let object = group.as_deref().or(device.as_deref()).map(|id| format!(" ({})", short(id))).unwrap_or_default();

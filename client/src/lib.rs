@@ -19,5 +19,8 @@ pub use self::{
     client::Client,
     connection::{Cause, ConnectionState},
     error::{Error, ErrorClass},
-    model::{AccountInfo, Alarm, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, Member, Message, Options, Policy, Sent},
+    model::{
+        AccountInfo, Alarm, Availability, Contact, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, Member, Message,
+        Options, Policy, Presence, Relation, Sent,
+    },
 };

@@ -195,6 +195,111 @@ pub enum Event {
     },
     /// This device was approved or revoked.
     DeviceState(DeviceState),
+    /// Somebody is typing, or has stopped. Ephemeral: it is stored nowhere and may be lost.
+    Typing {
+        /// Where.
+        group: [u8; 32],
+        /// The username.
+        from: String,
+        /// False once it stopped, or was not renewed in time.
+        active: bool,
+    },
+    /// An ephemeral message of a kind that an application defines.
+    Signal {
+        /// Where.
+        group: [u8; 32],
+        /// The username.
+        from: String,
+        /// The sender's device, which has signed it.
+        from_device: [u8; 16],
+        /// The application's name for it.
+        kind: String,
+        /// Whatever the application put there.
+        payload: Vec<u8>,
+    },
+    /// A contact came, went, or was away.
+    Presence {
+        /// Whose.
+        account: [u8; 16],
+        /// The username.
+        username: String,
+        /// What is known now.
+        presence: Presence,
+    },
+    /// How far a member has got in a group. Both numbers are seqs, only grow, and are 0 where nothing is known.
+    Receipt {
+        /// Where.
+        group: [u8; 32],
+        /// Whose.
+        account: [u8; 16],
+        /// The username.
+        username: String,
+        /// A device of the member has everything up to here, durably.
+        delivered: u64,
+        /// The member says to have read up to here.
+        read: u64,
+    },
+    /// The relation to an account has changed.
+    Contact(Contact),
+    /// The server's operator says something to this account or to all. Not end-to-end encrypted.
+    ServerNotice {
+        /// What is said.
+        text: String,
+        /// When, in milliseconds since the Unix epoch.
+        time_ms: u64,
+    },
+}
+
+/// What is known of somebody's presence. It follows all devices of the account: the most present one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// There.
+    Online,
+    /// Connected and not looking.
+    Away,
+    /// Not connected, or hidden: the two look alike.
+    Offline {
+        /// Coarse, in milliseconds since the Unix epoch; `None` where it is not told.
+        last_seen_ms: Option<u64>,
+    },
+}
+
+/// What this account shows of its own presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Availability {
+    /// There.
+    #[default]
+    Online,
+    /// Connected and not looking.
+    Away,
+    /// Nothing is shown to anybody.
+    Hidden,
+}
+
+/// An account that this one has to do with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// The username; the account id in hex where it could not be learned.
+    pub username: String,
+    /// 16 bytes.
+    pub account_id: [u8; 16],
+    /// How the two stand.
+    pub relation: Relation,
+}
+
+/// How this account stands to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Nothing: strangers.
+    None,
+    /// This account has written first, and was not answered yet.
+    Requested,
+    /// The other one has written first: its messages are requests until it is accepted.
+    Request,
+    /// Both may see presence and receipts.
+    Accepted,
+    /// This account does not want to hear from the other one, to whom it looks unknown.
+    Blocked,
 }
 
 /// What gave the alarm.

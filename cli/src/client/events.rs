@@ -1,6 +1,8 @@
 //! The library's values as this program's events.
 
-use sovereign_client::{DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, Message};
+use sovereign_client::{
+    Contact, DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, Message, Presence, Relation,
+};
 
 use super::{groups::title, hex};
 use crate::event::{Event, Member};
@@ -75,7 +77,37 @@ pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String
         }
         Happening::Alarm { group, alarm } => Event::Alarm { group: group.map(|group| hex(&group)), text: alarm.to_string() },
         Happening::DeviceState(state) => Event::DeviceState { state: device_state(state).to_owned() },
+        Happening::Typing { group, from, active } => Event::Typing { group: hex(&group), from, active },
+        Happening::Signal { group, from, kind, payload, .. } => {
+            Event::Signal { group: hex(&group), from, kind, payload: hex(&payload) }
+        }
+        Happening::Presence { username, presence, .. } => self::presence(username, presence),
+        Happening::Receipt { group, username, delivered, read, .. } => {
+            Event::Receipt { group: hex(&group), username, delivered, read }
+        }
+        Happening::Contact(contact) => self::contact(contact),
+        Happening::ServerNotice { text, time_ms } => Event::ServerNotice { text, time_ms },
     })
+}
+
+fn presence(username: String, presence: Presence) -> Event {
+    let (state, last_seen_ms) = match presence {
+        Presence::Online => ("online", None),
+        Presence::Away => ("away", None),
+        Presence::Offline { last_seen_ms } => ("offline", last_seen_ms),
+    };
+    Event::Presence { username, state: state.to_owned(), last_seen_ms }
+}
+
+fn contact(contact: Contact) -> Event {
+    let relation = match contact.relation {
+        Relation::None => "none",
+        Relation::Requested => "requested",
+        Relation::Request => "request",
+        Relation::Accepted => "accepted",
+        Relation::Blocked => "blocked",
+    };
+    Event::Contact { username: contact.username, account_id: hex(&contact.account_id), relation: relation.to_owned() }
 }
 
 fn device_state(state: DeviceState) -> &'static str {
