@@ -7,7 +7,7 @@ use std::{
 };
 
 use qrcode::{QrCode, render::unicode::Dense1x2};
-use sovereign_proto::v1::CreateInviteRequest;
+use sovereign_proto::v1::{CreateInviteRequest, RegistrationMode};
 
 use super::failure::{Exit, Failure};
 use crate::{private_file, requests, server::Server};
@@ -30,6 +30,14 @@ pub(super) async fn text(server: &Server, data: &Path, first_start: bool) -> Res
     let mut text = String::new();
     let setup = data.join(SETUP_FILE);
     let failed = |error: io::Error| Failure::io(SETUP_FILE, &error);
+    if server.settings.registration_mode == RegistrationMode::Closed {
+        // No link would let anybody in, the administrator's included.
+        let text = format!(
+            "\nNobody can sign up: registration_mode is \"closed\". To let people in, set it to \"invite\", start again, and run\n  \
+             sovereign invite create --data {data_flag}           (--admin for the administrator's own link)\n"
+        );
+        return Ok(Welcome { text, invite: None });
+    }
     let invite = if first_start {
         let invite = link(server, FIRST_USES, false).await?;
         let administrator = link(server, 1, true).await?;

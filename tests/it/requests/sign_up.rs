@@ -42,6 +42,23 @@ async fn without_a_good_invite_nobody_gets_in() {
 }
 
 #[tokio::test]
+async fn a_closed_server_takes_nobody_and_prints_no_link() {
+    let mut server = TestServer::start_with(&["--registration-mode", "closed"]).await;
+    assert!(!server.log().contains("/join#") && server.log().contains("Nobody can sign up"), "{}", server.log());
+    let code = server.invite_code().await;
+    let mut raw = Raw::connect(&server).await;
+    let request = raw.sign_up_request(&Keys::new(), "ada", &code);
+    assert_eq!(raw.refused(request).await, FailureCode::Forbidden);
+
+    server.terminate().await;
+    server.set_arguments(&[]);
+    server.restart().await;
+    let mut raw = Raw::connect(&server).await;
+    let request = raw.sign_up_request(&Keys::new(), "ada", &code);
+    raw.call(request).await.expect("the invite made meanwhile is good once people are taken again");
+}
+
+#[tokio::test]
 async fn a_taken_name_and_a_known_account_are_refused() {
     let server = TestServer::start().await;
     let (_ada, keys) = Raw::sign_up(&server, "ada").await;
