@@ -7,7 +7,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Deadlines, Options, Sessions, admission::Admission, connection, http, tls::Tls};
+use super::{Deadlines, Options, Sessions, admission::Admission, connection, exchange::Exchanges, http, tls::Tls};
 
 /// Pause after `accept` failed for want of file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -32,9 +32,12 @@ pub async fn serve<S: Sessions>(
     mut shutdown: watch::Receiver<bool>,
 ) -> bool {
     let admission = Admission::new(options.connections_max, options.connections_per_address_max);
+    let origins = Arc::new(options.origins);
+    let limit = options.frame_bytes_before_authentication;
+    let exchanges = Exchanges::new(admission.clone(), Arc::clone(&origins), sessions.clone(), limit);
     let shared = Arc::new(Shared {
         tls,
-        router: http::router(options.origins, sessions.clone()),
+        router: http::router(origins, exchanges, sessions.clone()),
         sessions,
         frame_limit: options.frame_bytes_before_authentication,
         deadlines: options.deadlines,
@@ -76,4 +79,4 @@ async fn pause(error: &io::Error) {
 
 #[cfg(test)]
 #[path = "accept_tests.rs"]
-mod tests;
+pub(super) mod tests;

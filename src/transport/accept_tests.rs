@@ -23,7 +23,7 @@ use crate::{
 const UPGRADE: &str = "GET /v1/ws HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: sovereign.v1\r\n\r\n";
 
-struct Listening {
+pub(in crate::transport) struct Listening {
     address: SocketAddr,
     client: Client,
     stop: watch::Sender<bool>,
@@ -32,7 +32,7 @@ struct Listening {
 }
 
 /// A listener with room for four connections, three of them of one address.
-async fn listening() -> Listening {
+pub(in crate::transport) async fn listening() -> Listening {
     listening_with(Deadlines::default()).await
 }
 
@@ -62,7 +62,7 @@ impl Listening {
         TcpStream::connect(self.address).await.expect("it listens")
     }
 
-    async fn tls(&self) -> ClientStream {
+    pub(in crate::transport) async fn tls(&self) -> ClientStream {
         self.client.connect(self.tcp().await).await.expect("the local authority vouches for localhost")
     }
 

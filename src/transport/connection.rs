@@ -2,26 +2,36 @@
 //!
 //! The session runs in a task of its own: this one holds the state of the handshakes, which is large, and ends.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::http::Request;
 use bytes::Bytes;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 use tower::Service as _;
 
 use super::{
-    HEADER_BYTES_MAX, HEADERS_MAX, Sessions, WebSocketLink, accept::Shared, admission::Place, http::Handover, plain, tls::Stream,
+    HEADER_BYTES_MAX, HEADERS_MAX, Sessions, WebSocketLink, accept::Shared, admission::Place, exchange, http::Handover, plain,
+    tls::Stream,
 };
 use crate::session::{Credential, Peer};
+
+/// Time for the answers to requests under way when the listener stops.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Leads a connection to its session; `place` is held until the session ends.
 pub(super) async fn serve<S: Sessions>(stream: TcpStream, address: IpAddr, place: Place, shared: Arc<Shared<S>>) {
     let mut shutdown = shared.shutdown.clone();
-    let opened = tokio::select! {
-        opened = open(stream, &shared) => opened,
-        _ = shutdown.wait_for(|stop| *stop) => None,
+    let opened = {
+        let open = pin!(open(stream, address, &shared));
+        tokio::select! {
+            opened = open => opened,
+            () = async { drop(shutdown.wait_for(|stop| *stop).await); sleep(GOODBYE).await } => None,
+        }
     };
     let Some((stream, first, credential)) = opened else { return };
     let link = WebSocketLink::new(stream, first, shared.frame_limit);
@@ -36,9 +46,9 @@ pub(super) async fn serve<S: Sessions>(stream: TcpStream, address: IpAddr, place
 }
 
 /// The upgraded stream, what was read of it behind the request, and who the peer claims to be.
-async fn open<S: Sessions>(stream: TcpStream, shared: &Shared<S>) -> Option<(Stream, Bytes, Credential)> {
+async fn open<S: Sessions>(stream: TcpStream, address: IpAddr, shared: &Shared<S>) -> Option<(Stream, Bytes, Credential)> {
     let stream = timeout(shared.deadlines.tls, handshake(stream, shared)).await.ok().flatten()?;
-    let (upgraded, credential) = timeout(shared.deadlines.http, request(stream, shared)).await.ok().flatten()?;
+    let (upgraded, credential) = timeout(shared.deadlines.http, request(stream, address, shared)).await.ok().flatten()?;
     // Everything of hyper ends here, its buffer too.
     let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf, credential))
@@ -53,10 +63,11 @@ async fn handshake<S>(mut stream: TcpStream, shared: &Shared<S>) -> Option<Strea
 }
 
 /// Answers requests until one becomes a WebSocket.
-async fn request<S>(stream: Stream, shared: &Shared<S>) -> Option<(Upgraded, Credential)> {
+async fn request<S>(stream: Stream, address: IpAddr, shared: &Shared<S>) -> Option<(Upgraded, Credential)> {
     let handover = Handover::default();
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(handover.clone());
+        request.extensions_mut().insert(exchange::From(address));
         shared.router.clone().call(request)
     });
     let connection = http1::Builder::new()

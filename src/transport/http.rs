@@ -1,4 +1,4 @@
-//! The routes: the WebSocket endpoint and two probes. Everything else does not exist.
+//! The routes: the WebSocket endpoint, its fallback, and two probes. Everything else does not exist.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,11 @@ use axum::{
 };
 use hyper::upgrade::OnUpgrade;
 
-use super::{Origins, Sessions, upgrade};
+use super::{
+    Origins, Sessions,
+    exchange::{self, Exchanges},
+    upgrade,
+};
 use crate::session::Credential;
 
 /// Where the endpoint leaves a good upgrade for the connection it came in on.
@@ -29,9 +33,10 @@ impl Handover {
 }
 
 /// The routes of the public listener.
-pub(super) fn router<S: Sessions>(origins: Origins, sessions: S) -> Router {
+pub(super) fn router<S: Sessions>(origins: Arc<Origins>, exchanges: Exchanges<S>, sessions: S) -> Router {
     Router::new()
-        .route("/v1/ws", any(websocket).with_state(Arc::new(origins)))
+        .route("/v1/ws", any(websocket).with_state(origins))
+        .route("/v1/exchange", any(exchange::exchange::<S>).with_state(Arc::new(exchanges)))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz::<S>).with_state(sessions))
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))

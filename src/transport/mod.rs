@@ -10,6 +10,7 @@ mod connection;
 mod counted;
 #[cfg(test)]
 mod echo;
+mod exchange;
 mod framed;
 mod http;
 mod origin;

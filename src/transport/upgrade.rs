@@ -38,11 +38,7 @@ pub(super) enum Refused {
 /// Checks the head of a request.
 pub(super) fn check(head: &Parts, origins: &Origins) -> Result<Accepted, Refused> {
     let ticket = ticket(head.uri.query().unwrap_or_default())?;
-    for origin in head.headers.get_all(header::ORIGIN) {
-        if !origin.to_str().is_ok_and(|origin| origins.allows(origin)) {
-            return Err(Refused::ForeignOrigin);
-        }
-    }
+    origin(&head.headers, origins)?;
     let upgrades =
         has_item(&head.headers, &header::CONNECTION, "upgrade") && has_item(&head.headers, &header::UPGRADE, "websocket");
     if head.method != Method::GET || head.version != Version::HTTP_11 || !upgrades {
@@ -61,6 +57,23 @@ pub(super) fn check(head: &Parts, origins: &Origins) -> Result<Accepted, Refused
     }
     let accept = BASE64.encode(&Sha1::new().chain_update(key).chain_update(ACCEPT_SUFFIX).finalize());
     Ok(Accepted { accept, credential: credential(&head.headers, &offered, ticket)? })
+}
+
+/// The page's origin, if the request comes from one that may connect.
+pub(super) fn origin(headers: &HeaderMap, origins: &Origins) -> Result<Option<HeaderValue>, Refused> {
+    let mut last = None;
+    for origin in headers.get_all(header::ORIGIN) {
+        if !origin.to_str().is_ok_and(|origin| origins.allows(origin)) {
+            return Err(Refused::ForeignOrigin);
+        }
+        last = Some(origin.clone());
+    }
+    Ok(last)
+}
+
+/// The credential of a request that is no upgrade: a token in its `Authorization`, or none.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Credential, Refused> {
+    credential(headers, &[], None)
 }
 
 impl Accepted {

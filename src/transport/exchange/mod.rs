@@ -1,0 +1,167 @@
+//! `POST /v1/exchange`: the same Envelopes over plain HTTPS, for networks that cut WebSockets (docs/protocol, Exchange).
+//!
+//! Both directions are numbered streams of frames. A request says how many frames of the server it has and from which
+//! number on its own go; the answer says the same the other way round. So every request may be made again without harm,
+//! and neither side needs to know which of the other's requests or answers were lost.
+
+mod frames;
+mod link;
+mod sessions;
+mod stream;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use tokio::time::timeout;
+
+pub(super) use self::sessions::Exchanges;
+use self::stream::{Refused, Reply};
+use super::{Sessions, upgrade};
+use crate::session::Peer;
+
+/// Longest time a request is held for something to come.
+const WAIT_MAX: Duration = Duration::from_secs(25);
+/// A session of which nothing is heard for this long (two polls) is gone.
+const GONE_AFTER: Duration = Duration::from_secs(50);
+/// Time for the body of a request.
+const BODY_DEADLINE: Duration = Duration::from_secs(20);
+/// Bytes of a body beyond the largest frame: small frames may come along.
+const BODY_SLACK: usize = 16 * 1024;
+
+/// Which session; absent on the request that opens one.
+const SESSION: HeaderName = HeaderName::from_static("sovereign-session");
+/// How many frames of the other side have arrived.
+const RECEIVED: HeaderName = HeaderName::from_static("sovereign-received");
+/// How many frames were sent before those in the body.
+const SENT: HeaderName = HeaderName::from_static("sovereign-sent");
+/// How long to wait for something to come, in milliseconds; absent: not at all.
+const WAIT: HeaderName = HeaderName::from_static("sovereign-wait");
+/// The session is gone if nothing is heard for so many milliseconds.
+const RETURN: HeaderName = HeaderName::from_static("sovereign-return");
+/// The session has ended with this close code.
+const CLOSED: HeaderName = HeaderName::from_static("sovereign-closed");
+
+/// Where a connection comes from, left for the handler by whoever accepted it.
+#[derive(Clone, Copy)]
+pub(super) struct From(pub(super) IpAddr);
+
+/// What a request says besides its body.
+struct Head {
+    session: Option<sessions::Id>,
+    received: u64,
+    sent: u64,
+    wait: Duration,
+}
+
+/// Handles one request.
+pub(super) async fn exchange<S: Sessions>(
+    State(exchanges): State<Arc<Exchanges<S>>>,
+    Extension(From(address)): Extension<From>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(origin) = upgrade::origin(&parts.headers, exchanges.origins()) else {
+        return said(StatusCode::FORBIDDEN, "this origin is not allowed here\n");
+    };
+    let mut response = match parts.method {
+        Method::OPTIONS => preflight(),
+        Method::POST if parts.uri.query().is_some() => said(StatusCode::BAD_REQUEST, "there is nothing to say in a query\n"),
+        Method::POST => post(&exchanges, address, &parts.headers, body).await.unwrap_or_else(|refusal| refusal),
+        _ => said(StatusCode::METHOD_NOT_ALLOWED, "this endpoint takes POST\n"),
+    };
+    if let Some(origin) = origin {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+        let exposed =
+            HeaderValue::from_static("sovereign-session, sovereign-received, sovereign-sent, sovereign-return, sovereign-closed");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+    response
+}
+
+async fn post<S: Sessions>(
+    exchanges: &Arc<Exchanges<S>>,
+    address: IpAddr,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Response> {
+    let head = Head::read(headers).ok_or_else(|| said(StatusCode::BAD_REQUEST, "a sovereign- header cannot be read\n"))?;
+    let gone = || said(StatusCode::GONE, "this session is over: open another one\n");
+    let (id, stream) = match head.session {
+        Some(id) => (id, exchanges.find(&id).ok_or_else(gone)?),
+        None => {
+            let credential = upgrade::bearer(headers).map_err(upgrade::Refused::response)?;
+            let opened = exchanges.open(Peer { address, credential, operator: false });
+            opened.ok_or_else(|| said(StatusCode::SERVICE_UNAVAILABLE, "there are too many connections\n"))?
+        }
+    };
+    let limit = stream.frame_limit() + BODY_SLACK;
+    let body = match timeout(BODY_DEADLINE, to_bytes(body, limit)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return Err(said(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than this session may send\n")),
+        Err(_) => return Err(said(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n")),
+    };
+    let frames = frames::split(&body).ok_or_else(|| said(StatusCode::BAD_REQUEST, "the body is not made of whole frames\n"))?;
+    let turn = stream.take(head.received, head.sent, frames).map_err(|refused| match refused {
+        Refused::Gap => said(StatusCode::CONFLICT, "frames are missing before these, or confirmed that were never sent\n"),
+        Refused::Over => gone(),
+    })?;
+    let reply = stream.reply(turn, head.wait).await;
+    Ok(answer(&id, reply))
+}
+
+impl Head {
+    fn read(headers: &HeaderMap) -> Option<Self> {
+        let number = |name| match headers.get(name) {
+            None => Some(0),
+            Some(value) => value.to_str().ok()?.parse::<u64>().ok(),
+        };
+        let session = match headers.get(SESSION) {
+            None => None,
+            Some(value) => Some(sessions::Id::parse(value.to_str().ok()?)?),
+        };
+        let wait = Duration::from_millis(number(WAIT)?).min(WAIT_MAX);
+        Some(Self { session, received: number(RECEIVED)?, sent: number(SENT)?, wait })
+    }
+}
+
+fn answer(id: &sessions::Id, reply: Reply) -> Response {
+    let mut response = Response::new(Body::from(frames::join(&reply.frames)));
+    let headers = response.headers_mut();
+    let number = |number: u64| HeaderValue::from(number);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(SESSION, id.value());
+    headers.insert(RECEIVED, number(reply.received));
+    headers.insert(SENT, number(reply.sent));
+    headers.insert(RETURN, number(u64::try_from(GONE_AFTER.as_millis()).unwrap_or(u64::MAX)));
+    if let Some(code) = reply.closed {
+        headers.insert(CLOSED, HeaderValue::from(code));
+    }
+    response
+}
+
+/// What a browser asks before a page of another origin may post (Fetch, CORS preflight).
+fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+    let allowed = "authorization, content-type, sovereign-session, sovereign-received, sovereign-sent, sovereign-wait";
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}
+
+fn said(status: StatusCode, text: &'static str) -> Response {
+    (status, text).into_response()
+}
+
+#[cfg(test)]
+mod tests;
