@@ -39,3 +39,9 @@ impl Clock {
         self.offset_ms.fetch_add(by_ms, Ordering::Relaxed);
     }
 }
+
+/// Monotonic time, which tests pause.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub(crate) fn monotonic() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}

@@ -10,6 +10,7 @@ use axum::{
     routing::{any, get},
 };
 use hyper::upgrade::OnUpgrade;
+use sovereign_proto::exchange::PATH;
 
 use super::{
     Origins, Sessions,
@@ -36,7 +37,7 @@ impl Handover {
 pub(super) fn router<S: Sessions>(origins: Arc<Origins>, exchanges: Exchanges<S>, sessions: S) -> Router {
     Router::new()
         .route("/v1/ws", any(websocket).with_state(origins))
-        .route("/v1/exchange", any(exchange::exchange::<S>).with_state(Arc::new(exchanges)))
+        .route(PATH, any(exchange::handle::<S>).with_state(Arc::new(exchanges)))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz::<S>).with_state(sessions))
         .fallback(async || (StatusCode::NOT_FOUND, "not found\n"))

@@ -6,20 +6,22 @@ use sovereign_proto::SUBPROTOCOL;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_websockets::{ClientBuilder, Config, Limits, upgrade};
 
 use super::{
     Endpoint,
+    exchange::{Connect, Exchange, Failed},
     socket::Socket,
     tls::{self, TlsError},
 };
+use crate::clock::monotonic;
 
 /// For name resolution and the TCP handshake.
 const TCP_DEADLINE: Duration = Duration::from_secs(10);
-/// For the TLS handshake and the upgrade together.
+/// For the TLS handshake, and for the upgrade.
 const UPGRADE_DEADLINE: Duration = Duration::from_secs(10);
 /// Largest frame taken from the server.
 const INCOMING_BYTES_MAX: usize = 16 << 20;
@@ -31,6 +33,9 @@ pub(super) trait Dial: Send + 'static {
 
     /// One attempt.
     fn dial(&mut self) -> impl Future<Output = Result<Socket<Self::Stream>, DialError>> + Send;
+
+    /// The server's first frame came through what was dialled last.
+    fn heard(&mut self);
 }
 
 /// Why there is no connection.
@@ -42,16 +47,41 @@ pub(super) enum DialError {
     Untrusted(String),
 }
 
+/// `WebSockets` in a row that stood on good TLS and brought no frame, after which requests are made instead.
+const CUT_MAX: u32 = 3;
+/// How long requests are preferred before a WebSocket is tried again.
+const PREFER_REQUESTS: Duration = Duration::from_mins(10);
+
 /// Over the network. The TLS configuration is made once, so that sessions are resumed.
 pub(super) struct Dialer {
     endpoint: Endpoint,
     connector: Option<TlsConnector>,
+    /// `WebSockets` in a row of which nothing was heard.
+    cut: u32,
+    /// Requests were chosen for the last attempt.
+    by_requests: bool,
+    /// Since when they are known to work where `WebSockets` do not.
+    requests_since: Option<Instant>,
 }
 
 impl Dialer {
     /// Nothing is reached out for yet.
     pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, connector: None }
+        Self { endpoint, connector: None, cut: 0, by_requests: false, requests_since: None }
+    }
+
+    /// The last attempt was a WebSocket that brought nothing, and the next ones lead to requests: worth going on at once
+    /// where there is no reconnecting.
+    pub(super) fn leads_to_requests(&self) -> bool {
+        (1..=CUT_MAX).contains(&self.cut)
+    }
+
+    fn prefers_requests(&self) -> bool {
+        match self.requests_since {
+            Some(since) => since.elapsed() < PREFER_REQUESTS,
+            // Every other attempt, so that a server that is merely in trouble is not met by requests alone.
+            None => self.cut >= CUT_MAX && self.cut % 2 == CUT_MAX % 2,
+        }
     }
 
     fn connector(&mut self) -> Result<TlsConnector, DialError> {
@@ -67,7 +97,34 @@ impl Dial for Dialer {
     type Stream = TlsStream<TcpStream>;
 
     async fn dial(&mut self) -> Result<Socket<Self::Stream>, DialError> {
-        let connector = self.connector()?;
+        let secured = Secured { endpoint: self.endpoint.clone(), connector: self.connector()? };
+        self.by_requests = self.prefers_requests();
+        if self.by_requests {
+            self.cut += 1;
+            return Ok(Socket::Exchange(Exchange::start(secured, self.endpoint.authority())));
+        }
+        let tls = secured.stream().await?;
+        self.cut += 1;
+        self.requests_since = None;
+        timeout(UPGRADE_DEADLINE, upgrade(&self.endpoint, tls)).await.map_err(|_| slow(&self.endpoint))?
+    }
+
+    fn heard(&mut self) {
+        if self.by_requests {
+            self.requests_since.get_or_insert_with(monotonic);
+        }
+        self.cut = 0;
+    }
+}
+
+/// Makes TLS connections to one server.
+struct Secured {
+    endpoint: Endpoint,
+    connector: TlsConnector,
+}
+
+impl Secured {
+    async fn stream(&self) -> Result<TlsStream<TcpStream>, DialError> {
         let Endpoint { host, port, .. } = &self.endpoint;
         let network = |error: &std::io::Error| DialError::Network(format!("{}: {error}", self.endpoint.authority()));
         let tcp = timeout(TCP_DEADLINE, TcpStream::connect((host.as_str(), *port)))
@@ -75,14 +132,24 @@ impl Dial for Dialer {
             .map_err(|_| DialError::Network(format!("{} does not answer", self.endpoint.authority())))?
             .map_err(|error| network(&error))?;
         tcp.set_nodelay(true).map_err(|error| network(&error))?;
-        let upgraded = async {
-            let tls = tls::handshake(&connector, host, tcp).await?;
-            upgrade(&self.endpoint, tls).await
-        };
-        timeout(UPGRADE_DEADLINE, upgraded)
-            .await
-            .map_err(|_| DialError::Network(format!("{} takes too long to answer", self.endpoint.authority())))?
+        let secured = timeout(UPGRADE_DEADLINE, tls::handshake(&self.connector, host, tcp)).await;
+        Ok(secured.map_err(|_| slow(&self.endpoint))??)
     }
+}
+
+impl Connect for Secured {
+    type Stream = TlsStream<TcpStream>;
+
+    async fn connect(&self) -> Result<Self::Stream, Failed> {
+        self.stream().await.map_err(|error| match error {
+            DialError::Network(text) => Failed::Network(text),
+            DialError::Untrusted(text) => Failed::Refused(text),
+        })
+    }
+}
+
+fn slow(endpoint: &Endpoint) -> DialError {
+    DialError::Network(format!("{} takes too long to answer", endpoint.authority()))
 }
 
 /// The limits and the buffering of a client's WebSocket: what is fed is queued and written while reading goes on, so

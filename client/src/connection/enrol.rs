@@ -13,8 +13,9 @@ use zeroize::Zeroizing;
 
 use super::{
     Credentials, Endpoint, EnrolError,
-    dial::{Dial as _, DialError, Dialer},
+    dial::{Dial, DialError, Dialer},
     handshake::{self, HandshakeError},
+    hello::Verified,
     proof::{self, Subject},
     socket::Socket,
 };
@@ -52,19 +53,41 @@ pub enum First {
 
 /// Connects, checks the server, signs up or enrols, and disconnects.
 pub async fn enrol(endpoint: &Endpoint, first: First) -> Result<v1::Session, EnrolError> {
-    let socket = Dialer::new(endpoint.clone()).dial().await.map_err(|error| match error {
+    let mut dialer = Dialer::new(endpoint.clone());
+    let (socket, verified) = loop {
+        match introduced(&mut dialer, &endpoint.server_id).await {
+            Ok(introduced) => break introduced,
+            Err(EnrolError::Network(_)) if dialer.leads_to_requests() => {}
+            Err(error) => return Err(error),
+        }
+    };
+    enrol_on(socket, &verified, &endpoint.server_id, first).await
+}
+
+/// A socket whose server has introduced itself.
+pub(super) async fn introduced<D: Dial>(
+    dialer: &mut D,
+    server_id: &[u8; 32],
+) -> Result<(Socket<D::Stream>, Verified), EnrolError> {
+    let mut socket = dialer.dial().await.map_err(|error| match error {
         DialError::Network(text) => EnrolError::Network(text),
         DialError::Untrusted(text) => EnrolError::ServerUntrusted(text),
     })?;
-    enrol_on(socket, &endpoint.server_id, first).await
+    let verified = handshake::hello(&mut socket, server_id).await?;
+    dialer.heard();
+    Ok((socket, verified))
 }
 
-/// The same over a socket that stands already.
-pub(super) async fn enrol_on<S>(mut socket: Socket<S>, server_id: &[u8; 32], first: First) -> Result<v1::Session, EnrolError>
+/// The rest of it.
+pub(super) async fn enrol_on<S>(
+    mut socket: Socket<S>,
+    verified: &Verified,
+    server_id: &[u8; 32],
+    first: First,
+) -> Result<v1::Session, EnrolError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let verified = handshake::hello(&mut socket, server_id).await?;
     let body = request_body(first, server_id, &verified.challenge);
     let (answer, _) = handshake::authenticate(&mut socket, body).await?;
     socket.close(CloseCode::NORMAL_CLOSURE, "").await;

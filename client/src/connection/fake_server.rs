@@ -78,6 +78,8 @@ impl Dial for FakeDialer {
         self.peers.send(peer).await.map_err(|_| DialError::Network("the test is over".to_owned()))?;
         Ok(Socket::new(builder().take_over(near)))
     }
+
+    fn heard(&mut self) {}
 }
 
 /// The server's end of one connection.

@@ -1,4 +1,5 @@
-//! The connection to the server: one WebSocket over pinned TLS at a time, for ever.
+//! The connection to the server: one WebSocket over pinned TLS at a time, for ever; where `WebSockets` are cut, requests over
+//! HTTPS in its place.
 //!
 //! [`Connection::start`] spawns a task that connects, checks the server's Hello, signs in and reconnects by itself until
 //! it is stopped or told to stop. Whatever comes from the server arrives, in order, as [`ConnectionEvent`]s; calls made
@@ -13,6 +14,7 @@ mod close;
 mod dial;
 mod enrol;
 mod error;
+mod exchange;
 #[cfg(test)]
 mod fake_server;
 mod handshake;
@@ -26,6 +28,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod websocket;
 
 use std::{future::Future, sync::Arc};
 

@@ -96,6 +96,7 @@ async fn once<D: Dial>(dialer: &mut D, parts: &mut Parts) -> Result<Ended, Stop>
         Ok(verified) => verified,
         Err(error) => return Ok(error.into()),
     };
+    dialer.heard();
     sign_in(socket, verified, parts).await
 }
 

@@ -71,6 +71,9 @@ impl Link for ExchangeLink {
             let too_big = state.too_big && state.incoming.is_empty();
             return Poll::Ready(Event::In(if too_big { Incoming::TooBig } else { Incoming::Frame(frame) }));
         }
+        if state.has_left() {
+            return Poll::Ready(Event::In(Incoming::Closed(None)));
+        }
         Poll::Pending
     }
 

@@ -1,10 +1,9 @@
-//! `POST /v1/exchange`: the same Envelopes over plain HTTPS, for networks that cut WebSockets (docs/protocol, Exchange).
+//! `POST /v1/exchange`: the same Envelopes over plain HTTPS, for networks that cut `WebSockets` (docs/protocol, Exchange).
 //!
 //! Both directions are numbered streams of frames. A request says how many frames of the server it has and from which
 //! number on its own go; the answer says the same the other way round. So every request may be made again without harm,
 //! and neither side needs to know which of the other's requests or answers were lost.
 
-mod frames;
 mod link;
 mod sessions;
 mod stream;
@@ -18,6 +17,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use sovereign_proto::exchange;
 use tokio::time::timeout;
 
 pub(super) use self::sessions::Exchanges;
@@ -34,18 +34,12 @@ const BODY_DEADLINE: Duration = Duration::from_secs(20);
 /// Bytes of a body beyond the largest frame: small frames may come along.
 const BODY_SLACK: usize = 16 * 1024;
 
-/// Which session; absent on the request that opens one.
-const SESSION: HeaderName = HeaderName::from_static("sovereign-session");
-/// How many frames of the other side have arrived.
-const RECEIVED: HeaderName = HeaderName::from_static("sovereign-received");
-/// How many frames were sent before those in the body.
-const SENT: HeaderName = HeaderName::from_static("sovereign-sent");
-/// How long to wait for something to come, in milliseconds; absent: not at all.
-const WAIT: HeaderName = HeaderName::from_static("sovereign-wait");
-/// The session is gone if nothing is heard for so many milliseconds.
-const RETURN: HeaderName = HeaderName::from_static("sovereign-return");
-/// The session has ended with this close code.
-const CLOSED: HeaderName = HeaderName::from_static("sovereign-closed");
+const SESSION: HeaderName = HeaderName::from_static(exchange::SESSION);
+const RECEIVED: HeaderName = HeaderName::from_static(exchange::RECEIVED);
+const SENT: HeaderName = HeaderName::from_static(exchange::SENT);
+const WAIT: HeaderName = HeaderName::from_static(exchange::WAIT);
+const RETURN: HeaderName = HeaderName::from_static(exchange::RETURN);
+const CLOSED: HeaderName = HeaderName::from_static(exchange::CLOSED);
 
 /// Where a connection comes from, left for the handler by whoever accepted it.
 #[derive(Clone, Copy)]
@@ -57,10 +51,12 @@ struct Head {
     received: u64,
     sent: u64,
     wait: Duration,
+    /// The client ends the session.
+    closed: bool,
 }
 
 /// Handles one request.
-pub(super) async fn exchange<S: Sessions>(
+pub(super) async fn handle<S: Sessions>(
     State(exchanges): State<Arc<Exchanges<S>>>,
     Extension(From(address)): Extension<From>,
     request: Request,
@@ -94,13 +90,12 @@ async fn post<S: Sessions>(
 ) -> Result<Response, Response> {
     let head = Head::read(headers).ok_or_else(|| said(StatusCode::BAD_REQUEST, "a sovereign- header cannot be read\n"))?;
     let gone = || said(StatusCode::GONE, "this session is over: open another one\n");
-    let (id, stream) = match head.session {
-        Some(id) => (id, exchanges.find(&id).ok_or_else(gone)?),
-        None => {
-            let credential = upgrade::bearer(headers).map_err(upgrade::Refused::response)?;
-            let opened = exchanges.open(Peer { address, credential, operator: false });
-            opened.ok_or_else(|| said(StatusCode::SERVICE_UNAVAILABLE, "there are too many connections\n"))?
-        }
+    let (id, stream) = if let Some(id) = head.session {
+        (id, exchanges.find(&id).ok_or_else(gone)?)
+    } else {
+        let credential = upgrade::bearer(headers).map_err(upgrade::Refused::response)?;
+        let opened = exchanges.open(Peer { address, credential, operator: false });
+        opened.ok_or_else(|| said(StatusCode::SERVICE_UNAVAILABLE, "there are too many connections\n"))?
     };
     let limit = stream.frame_limit() + BODY_SLACK;
     let body = match timeout(BODY_DEADLINE, to_bytes(body, limit)).await {
@@ -108,13 +103,16 @@ async fn post<S: Sessions>(
         Ok(Err(_)) => return Err(said(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than this session may send\n")),
         Err(_) => return Err(said(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n")),
     };
-    let frames = frames::split(&body).ok_or_else(|| said(StatusCode::BAD_REQUEST, "the body is not made of whole frames\n"))?;
+    let frames = exchange::split(&body).ok_or_else(|| said(StatusCode::BAD_REQUEST, "the body is not made of whole frames\n"))?;
     let turn = stream.take(head.received, head.sent, frames).map_err(|refused| match refused {
         Refused::Gap => said(StatusCode::CONFLICT, "frames are missing before these, or confirmed that were never sent\n"),
         Refused::Over => gone(),
     })?;
+    if head.closed {
+        stream.leave();
+    }
     let reply = stream.reply(turn, head.wait).await;
-    Ok(answer(&id, reply))
+    Ok(answer(&id, &reply))
 }
 
 impl Head {
@@ -128,12 +126,13 @@ impl Head {
             Some(value) => Some(sessions::Id::parse(value.to_str().ok()?)?),
         };
         let wait = Duration::from_millis(number(WAIT)?).min(WAIT_MAX);
-        Some(Self { session, received: number(RECEIVED)?, sent: number(SENT)?, wait })
+        let closed = number(CLOSED)? > 0;
+        Some(Self { session, received: number(RECEIVED)?, sent: number(SENT)?, wait, closed })
     }
 }
 
-fn answer(id: &sessions::Id, reply: Reply) -> Response {
-    let mut response = Response::new(Body::from(frames::join(&reply.frames)));
+fn answer(id: &sessions::Id, reply: &Reply) -> Response {
+    let mut response = Response::new(Body::from(exchange::join(reply.frames.iter())));
     let headers = response.headers_mut();
     let number = |number: u64| HeaderValue::from(number);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
@@ -153,7 +152,8 @@ fn preflight() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
-    let allowed = "authorization, content-type, sovereign-session, sovereign-received, sovereign-sent, sovereign-wait";
+    let allowed =
+        "authorization, content-type, sovereign-session, sovereign-received, sovereign-sent, sovereign-wait, sovereign-closed";
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response

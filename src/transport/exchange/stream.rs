@@ -25,6 +25,7 @@ pub(super) struct Stream {
 }
 
 /// The state behind the lock.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each set by another side")]
 pub(super) struct State {
     /// From the client, not taken by the session yet.
     pub(super) incoming: VecDeque<Bytes>,
@@ -39,6 +40,8 @@ pub(super) struct State {
     /// The session is to be told when all is confirmed.
     pub(super) announce: bool,
     pub(super) pinged: bool,
+    /// The client ends the session.
+    left: bool,
     /// The client announced a frame above the limit.
     pub(super) too_big: bool,
     frame_limit: usize,
@@ -88,6 +91,7 @@ impl Stream {
             confirmed: 0,
             announce: false,
             pinged: false,
+            left: false,
             too_big: false,
             frame_limit,
             closed: None,
@@ -159,6 +163,13 @@ impl Stream {
         }
     }
 
+    /// The client ends the session.
+    pub(super) fn leave(&self) {
+        let mut state = self.lock();
+        state.left = true;
+        state.wake_session();
+    }
+
     /// Queues a frame for the client.
     pub(super) fn feed(&self, frame: Bytes) {
         let mut state = self.lock();
@@ -199,6 +210,11 @@ impl State {
         Some(frame)
     }
 
+    /// The client has ended the session, and everything it sent before was taken.
+    pub(super) fn has_left(&self) -> bool {
+        self.left && self.incoming.is_empty()
+    }
+
     pub(super) fn is_confirmed(&self) -> bool {
         self.outgoing.is_empty()
     }
@@ -223,7 +239,7 @@ impl State {
 
     fn reply(&mut self, turn: Turn, late: bool) -> Option<Reply> {
         let superseded = turn.0 < self.turn;
-        let ready = !self.outgoing.is_empty() || self.closed.is_some() || self.over;
+        let ready = !self.outgoing.is_empty() || self.closed.is_some() || self.over || self.left;
         if !(superseded || late || ready) {
             return None;
         }

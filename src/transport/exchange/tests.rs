@@ -73,6 +73,18 @@ async fn what_cannot_be_meant_is_refused() {
 }
 
 #[tokio::test]
+async fn a_client_may_end_its_session() {
+    let listening = listening().await;
+    let opened = post(&listening, "", b"").await;
+    let session = format!("sovereign-session: {}\r\n", opened.header("sovereign-session").expect("a session"));
+    let goodbye = post(&listening, &format!("{session}sovereign-closed: 1000\r\nsovereign-wait: 5000\r\n"), b"").await;
+    assert_eq!(goodbye.status, 200);
+    // The session ends in a task of its own; until then it answers.
+    while post(&listening, &session, b"").await.status == 200 {}
+    assert_eq!(post(&listening, &session, b"").await.status, 410);
+}
+
+#[tokio::test]
 async fn sessions_take_places_of_their_own() {
     let listening = listening().await;
     // Three connections of one address may be open; two sessions leave one for the requests that carry them.

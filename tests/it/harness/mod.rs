@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod member;
+pub mod middlebox;
 pub mod raw;
 pub mod scene;
 pub mod search;

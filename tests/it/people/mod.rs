@@ -5,6 +5,7 @@ mod beginnings;
 mod conversations;
 mod crashes;
 mod devices;
+mod exchange;
 mod exits;
 mod groups;
 mod membership;

@@ -7,8 +7,7 @@ use sovereign_proto::v1::{self, push, request, response};
 use crate::{
     connection::{
         EnrolError, First,
-        dial::Dial as _,
-        enrol::enrol_on,
+        enrol::{enrol_on, introduced},
         fake_server::{FakeDialer, FakeServer},
     },
     device_key::DeviceKey,
@@ -19,8 +18,6 @@ async fn enrolling_proves_the_key_and_tells_a_refusal() {
     let server = FakeServer::new(1);
     let (mut dialer, mut peers) = FakeDialer::new();
     for refused in [false, true] {
-        let socket = dialer.dial().await.expect("in memory");
-        let mut peer = peers.recv().await.expect("dialled");
         let first = First::Enrol {
             username: "ann".to_owned(),
             password: zeroize::Zeroizing::new("secret-word".to_owned()),
@@ -28,6 +25,7 @@ async fn enrolling_proves_the_key_and_tells_a_refusal() {
             signing_key: Arc::new(DeviceKey::generate()),
         };
         let serve = async {
+            let mut peer = peers.recv().await.expect("dialled");
             peer.push(push::Body::Hello(server.hello())).await;
             let (id, request::Body::SignInWithPassword(enrol)) = peer.request().await else { panic!("an enrolment") };
             assert_eq!((enrol.username.as_str(), enrol.device_key.len()), ("ann", 32));
@@ -41,7 +39,11 @@ async fn enrolling_proves_the_key_and_tells_a_refusal() {
             assert!(peer.next().await.is_none());
         };
         let id = server.id();
-        match tokio::join!(enrol_on(socket, &id, first), serve).0 {
+        let enrol = async {
+            let (socket, verified) = introduced(&mut dialer, &id).await?;
+            enrol_on(socket, &verified, &id, first).await
+        };
+        match tokio::join!(enrol, serve).0 {
             Ok(session) => assert!(!refused && session.username == "ann"),
             Err(EnrolError::Refused(failure)) => assert!(refused && failure.message == "wrong password"),
             Err(other) => panic!("{other}"),
