@@ -55,6 +55,7 @@ async fn what_cannot_be_meant_is_refused() {
     let listening = listening().await;
     let opened = post(&listening, "", b"").await;
     let session = format!("sovereign-session: {}\r\n", opened.header("sovereign-session").expect("a session"));
+    let large = vec![0; 1024 + super::BODY_SLACK + 1];
     let foreign = format!("sovereign-session: {}\r\n", "A".repeat(43));
     for (headers, body, status) in [
         (foreign, &b""[..], 410),
@@ -64,7 +65,7 @@ async fn what_cannot_be_meant_is_refused() {
         (format!("{session}sovereign-sent: x\r\n"), b"", 400),
         (session.clone(), b"\0\0\0\x09cut", 400),
         (format!("{session}origin: https://evil.example\r\n"), b"", 403),
-        (session.clone(), &[0; 1024 + super::BODY_SLACK + 1], 413),
+        (session.clone(), &large, 413),
         ("authorization: Basic x\r\n".to_owned(), b"", 400),
     ] {
         assert_eq!(post(&listening, &headers, body).await.status, status, "{headers:?}");

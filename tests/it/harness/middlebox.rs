@@ -1,4 +1,4 @@
-//! A box in the middle of the network that opens TLS, lets ordinary requests pass and cuts WebSockets. It has the
+//! A box in the middle of the network that opens TLS, lets ordinary requests pass and cuts `WebSockets`. It has the
 //! server's own certificate, since clients trust no other.
 
 use std::{
@@ -51,7 +51,7 @@ impl Middlebox {
         Self { port, cut, accepting }
     }
 
-    /// How many WebSockets it has cut.
+    /// How many `WebSockets` it has cut.
     pub fn cut(&self) -> usize {
         self.cut.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! A network that cuts WebSockets: people behind it join, talk and catch up as everybody else does.
+//! A network that cuts `WebSockets`: people behind it join, talk and catch up as everybody else does.
 
 use std::sync::Arc;
 
