@@ -3,6 +3,7 @@
 //! One `select!` over frames, wake-ups, finished requests and a timer. What is decided stands in the small parts beside
 //! this file ([`delivery`], [`heartbeat`]) and in [`crate::requests`].
 
+mod allowance;
 mod delivery;
 mod handshake;
 mod heartbeat;
@@ -18,6 +19,7 @@ use sovereign_proto::v1::{self, push};
 
 pub use self::handshake::{Credential, Peer};
 use self::{
+    allowance::{Allowance, Verdict},
     delivery::{Delivery, Step},
     heartbeat::{Due, Heartbeat},
     link::{Event, Incoming, Link},
@@ -27,7 +29,7 @@ use crate::{
     caller::{Connection, Identity},
     clock::{Instant, monotonic},
     codec::{self, FromClient, Malformed},
-    hub::Registration,
+    hub::{Registration, Relayed},
     ids::{DeviceId, GroupId, LogId},
     limits,
     refusal::{CloseCode, Refusal},
@@ -56,6 +58,12 @@ pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
             () = session.connection.inbox.arrived() => session.read_mail(),
             () = &mut timer => session.timed_out(),
         }
+    }
+    let mut begun = std::mem::take(&mut session.work);
+    if !begun.is_empty() {
+        // What the store has taken is done, whoever is gone: others have to be woken, and to be cut off. Every handler
+        // has its deadline.
+        tokio::spawn(async move { while begun.next().await.is_some() {} });
     }
 }
 
@@ -94,6 +102,9 @@ struct Session<L> {
     reading: bool,
     /// Acknowledgements are being made durable.
     acknowledging: bool,
+    /// The store is being asked who may hear a signal.
+    settling: bool,
+    signals: Allowance,
     heartbeat: Heartbeat,
     /// Since when the socket has not taken all that was fed to it, or has at least made progress.
     refusing_since: Option<Instant>,
@@ -110,12 +121,15 @@ impl<L: Link> Session<L> {
     }
 
     /// Reading stops while the windows in flight are full, while answers pile up, while a guest's attempt is decided, and
-    /// while acknowledgements are made durable: nobody fills the writer's queue with them.
+    /// while acknowledgements are made durable or a signal waits for the store: nobody fills its queues with them.
     fn may_read(&self) -> bool {
         let in_flight = self.in_flight.len() < limits::REQUESTS_IN_FLIGHT && self.bytes_in_flight < limits::BYTES_IN_FLIGHT;
         let deciding = self.guest() && !self.in_flight.is_empty();
         match self.phase {
-            Phase::Open => in_flight && !deciding && !self.acknowledging && self.link.pending() < limits::SEND_BUFFER_HARD,
+            Phase::Open => {
+                let waits = self.acknowledging || self.settling;
+                in_flight && !deciding && !waits && self.link.pending() < limits::SEND_BUFFER_HARD
+            }
             Phase::Draining | Phase::Closed => false,
             Phase::Closing(_) => true,
         }
@@ -195,7 +209,15 @@ impl<L: Link> Session<L> {
     }
 
     fn notice(&mut self, notice: v1::Notice) {
-        let Some(v1::notice::Body::Acknowledge(acknowledge)) = notice.body else { return };
+        match notice.body {
+            Some(v1::notice::Body::Acknowledge(acknowledge)) => self.acknowledge(acknowledge),
+            Some(v1::notice::Body::Signal(signal)) => self.signal(signal),
+            // A newer client's.
+            None => {}
+        }
+    }
+
+    fn acknowledge(&mut self, acknowledge: v1::Acknowledge) {
         let (Identity::Active(device), Some(delivery)) = (&self.connection.identity, &mut self.delivery) else {
             return self.close(CloseCode::Order);
         };
@@ -219,6 +241,26 @@ impl<L: Link> Session<L> {
         }
     }
 
+    /// Never answered: whatever is wrong with a signal, it is dropped.
+    fn signal(&mut self, signal: v1::Signal) {
+        let Identity::Active(device) = &self.connection.identity else { return self.close(CloseCode::Order) };
+        let (device, size) = (device.device, signal.ciphertext.len());
+        match self.signals.spend(size.div_ceil(limits::SIGNAL).max(1) as u64, monotonic()) {
+            Verdict::Relay => {}
+            Verdict::Drop => return,
+            Verdict::Abuse => return self.close(CloseCode::RateAbuse),
+        }
+        let Ok(group) = GroupId::try_from(&signal.group_id[..]) else { return };
+        if !(1..=limits::SIGNAL).contains(&size) {
+            return;
+        }
+        let frame = codec::push(push::Body::Signal(signal));
+        if let Relayed::Unsettled(change) = self.server.hub.relay(group, device, &frame) {
+            self.settling = true;
+            self.start(work::settle(&self.server, group, device, change, frame));
+        }
+    }
+
     fn finished(&mut self, done: Done) {
         match done {
             Done::Answered { id, result } => self.answer(id, result),
@@ -238,6 +280,7 @@ impl<L: Link> Session<L> {
                 self.acknowledging = false;
                 self.opened(groups);
             }
+            Done::Settled => self.settling = false,
             Done::Position(_, Err(error)) | Done::Page(_, _, Err(error)) | Done::Acknowledged(Err(error)) => {
                 self.close(close_code(error));
             }
@@ -304,6 +347,13 @@ impl<L: Link> Session<L> {
         for body in mail.pushes {
             if self.link.pending() < limits::SEND_BUFFER_HARD {
                 self.feed(codec::push(body));
+            }
+        }
+        let live = self.delivery.as_ref().is_some_and(Delivery::is_live);
+        for signal in mail.signals {
+            // The first to go where there is no room, and nothing for who is still catching up.
+            if live && self.link.pending() < limits::SIGNAL_BUFFER {
+                self.feed(signal.frame);
             }
         }
         match mail.close {

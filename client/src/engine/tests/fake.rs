@@ -58,6 +58,8 @@ pub(super) struct World {
     /// How many requests of each name came.
     pub(super) counts: HashMap<&'static str, usize>,
     claims: HashMap<Vec<u8>, v1::ClaimKeyPackagesResponse>,
+    /// Every signal that was relayed.
+    pub(super) signals: Vec<v1::Signal>,
     /// Changes an entry on its way to this device.
     pub(super) tamper: Option<(DeviceRef, Tamper)>,
 }
@@ -161,6 +163,24 @@ impl FakeServer {
         }
     }
 
+    /// To the other members who are connected, and kept for the test.
+    fn relay(&self, from: DeviceRef, signal: v1::Signal) {
+        let mut world = self.world();
+        let group = &world.groups[signal.group_id.as_ref()];
+        let others: Vec<DeviceRef> = group
+            .windows
+            .iter()
+            .filter(|(device, window)| **device != from && window.1.is_none())
+            .map(|(device, _)| *device)
+            .collect();
+        for other in others {
+            if let Some(session) = &world.devices.entry(other).or_default().session {
+                let _ = session.events.try_send(ConnectionEvent::Push(push::Body::Signal(signal.clone())));
+            }
+        }
+        world.signals.push(signal);
+    }
+
     /// Every message of the group's log by its client id, in order.
     pub(super) fn message_ids(&self, group: &[u8; 32]) -> Vec<Vec<u8>> {
         let world = self.world();
@@ -202,7 +222,11 @@ impl Remote for Line {
     }
 
     fn notify(&self, notice: v1::Notice) {
-        let Some(v1::notice::Body::Acknowledge(acknowledge)) = notice.body else { return };
+        let acknowledge = match notice.body {
+            Some(v1::notice::Body::Acknowledge(acknowledge)) => acknowledge,
+            Some(v1::notice::Body::Signal(signal)) => return self.server.relay(self.device, signal),
+            None => return,
+        };
         let mut world = self.server.world();
         let device = world.devices.entry(self.device).or_default();
         for position in acknowledge.positions {
