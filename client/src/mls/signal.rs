@@ -16,8 +16,8 @@ use crate::{device_key, entropy};
 /// What opens and seals the signals of one epoch.
 pub(crate) struct SignalEpoch {
     pub(crate) epoch: u64,
-    key: Zeroizing<Vec<u8>>,
-    leaves: Vec<Leaf>,
+    pub(super) key: Zeroizing<Vec<u8>>,
+    pub(super) leaves: Vec<Leaf>,
 }
 
 /// What a signal says.

@@ -11,3 +11,4 @@ mod membership;
 mod processes;
 mod races;
 mod secrets;
+mod signals;

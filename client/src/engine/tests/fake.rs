@@ -60,6 +60,8 @@ pub(super) struct World {
     claims: HashMap<Vec<u8>, v1::ClaimKeyPackagesResponse>,
     /// Every signal that was relayed.
     pub(super) signals: Vec<v1::Signal>,
+    /// Gets no signals.
+    pub(super) deaf: Option<DeviceRef>,
     /// Changes an entry on its way to this device.
     pub(super) tamper: Option<(DeviceRef, Tamper)>,
 }
@@ -157,6 +159,18 @@ impl FakeServer {
         self.world().devices.entry(device).or_default().session = None;
     }
 
+    /// Breaks the connection until `resume`.
+    pub(super) fn interrupt(&self, device: DeviceRef) -> mpsc::Sender<ConnectionEvent> {
+        let session = self.world().devices.entry(device).or_default().session.take();
+        let events = session.expect("the device is connected").events;
+        let _ = events.try_send(ConnectionEvent::State(ConnectionState::Backoff { wait_ms: 0 }, Cause::Requested));
+        events
+    }
+
+    pub(super) fn resume(&self, device: DeviceRef, events: &mpsc::Sender<ConnectionEvent>) {
+        self.sign_in(device, events);
+    }
+
     pub(super) fn push(&self, device: DeviceRef, body: push::Body) {
         if let Some(session) = &self.world().devices.entry(device).or_default().session {
             let _ = session.events.try_send(ConnectionEvent::Push(body));
@@ -165,7 +179,8 @@ impl FakeServer {
 
     /// To the other members who are connected, and kept for the test.
     fn relay(&self, from: DeviceRef, signal: v1::Signal) {
-        let mut world = self.world();
+        let mut guard = self.world();
+        let world = &mut *guard;
         let group = &world.groups[signal.group_id.as_ref()];
         let others: Vec<DeviceRef> = group
             .windows
@@ -173,7 +188,7 @@ impl FakeServer {
             .filter(|(device, window)| **device != from && window.1.is_none())
             .map(|(device, _)| *device)
             .collect();
-        for other in others {
+        for other in others.into_iter().filter(|other| Some(*other) != world.deaf) {
             if let Some(session) = &world.devices.entry(other).or_default().session {
                 let _ = session.events.try_send(ConnectionEvent::Push(push::Body::Signal(signal.clone())));
             }
