@@ -1,38 +1,22 @@
-//! Signals in the engine: keys of the current and the previous epoch, what was heard already, who types.
+//! Signals as the core has them: keys of the current and the previous epoch, and what was heard already.
 //!
 //! Nothing of it is durable. Whatever is missing, late, repeated or forged is dropped: signals promise nothing.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::collections::HashMap;
 
-use sovereign_proto::{
-    signal::{AGE_MAX_MS, KIND_MAX, PAYLOAD_MAX, TYPING_MS},
-    v1,
-};
-use tokio::time::Instant;
+use sovereign_proto::{signal::AGE_MAX_MS, v1};
 
-use super::{Engine, Work, lock, records::Stage};
+use super::{Work, records::Stage};
 use crate::{
-    clock::{UnixMs, monotonic},
-    connection::ConnectionState,
+    clock::UnixMs,
     error::Error,
     mls::{DeviceRef, Ephemeral, OpenedSignal, SignalEpoch},
-    model::Event,
 };
 
-/// A start is sent again after this time, while typing goes on.
-const TYPING_AGAIN: Duration = Duration::from_secs(3);
-/// Without another start from them, people have stopped.
-const TYPING_ENDS: Duration = Duration::from_millis(TYPING_MS);
 /// Groups whose keys are kept.
 const GROUPS_MAX: usize = 64;
 /// Devices of which is known what was heard.
 const SENDERS_MAX: usize = 4096;
-/// People who are followed while they type.
-const TYPISTS_MAX: usize = 1024;
 
 /// What the core remembers of signals, in memory only.
 #[derive(Default)]
@@ -41,6 +25,15 @@ pub(crate) struct Signals {
     heard: HashMap<([u8; 32], DeviceRef), Heard>,
     /// Of the last own signal. Starts with the clock, so that it grows over restarts too.
     counter: u64,
+}
+
+/// Something that was said, and who says it.
+pub(super) struct HeardSignal {
+    pub(super) group: [u8; 32],
+    pub(super) from: DeviceRef,
+    /// What they are called.
+    pub(super) name: String,
+    pub(super) what: Ephemeral,
 }
 
 #[derive(Default)]
@@ -55,20 +48,6 @@ struct Heard {
     highest: u64,
     below: u64,
     sent_at_ms: u64,
-}
-
-/// Who types: others as this device was told, and this device as it has told.
-#[derive(Default)]
-pub(super) struct Typing {
-    others: Mutex<HashMap<([u8; 32], [u8; 16]), Typist>>,
-    /// When the last start was sent.
-    own: Mutex<HashMap<[u8; 32], Instant>>,
-}
-
-struct Typist {
-    name: String,
-    active: bool,
-    until: Instant,
 }
 
 impl Signals {
@@ -136,7 +115,7 @@ fn ahead_bits(ahead: u64) -> u32 {
 
 impl Work<'_> {
     /// A signal of this device, sealed in the group's current epoch.
-    pub(crate) fn seal_signal(&mut self, id: &[u8; 32], what: Ephemeral) -> Result<v1::Signal, Error> {
+    pub(super) fn seal_signal(&mut self, id: &[u8; 32], what: Ephemeral) -> Result<v1::Signal, Error> {
         let record = self.known_group(id)?;
         self.may_send(&record)?;
         if record.stage != Stage::Active {
@@ -151,8 +130,8 @@ impl Work<'_> {
         Ok(v1::Signal { group_id: id.to_vec().into(), epoch: current.epoch, ciphertext: ciphertext.into() })
     }
 
-    /// What a signal says, who says it, and what they are called; `None`: nothing to be heard.
-    pub(crate) fn hear(&mut self, signal: &v1::Signal) -> Result<Option<([u8; 32], DeviceRef, String, Ephemeral)>, Error> {
+    /// What a signal says; `None`: nothing to be heard.
+    pub(super) fn hear(&mut self, signal: &v1::Signal) -> Result<Option<HeardSignal>, Error> {
         let Ok(id) = <[u8; 32]>::try_from(signal.group_id.as_ref()) else { return Ok(None) };
         if self.group(&id)?.is_none_or(|record| record.stage != Stage::Active) {
             return Ok(None);
@@ -166,7 +145,7 @@ impl Work<'_> {
             return Ok(None);
         }
         let name = self.name_of(&opened.from.account)?;
-        Ok(Some((id, opened.from, name, opened.what)))
+        Ok(Some(HeardSignal { group: id, from: opened.from, name, what: opened.what }))
     }
 
     /// Makes sure that the current epoch's key is at hand.
@@ -183,117 +162,6 @@ impl Work<'_> {
         }
         self.signals.groups.entry(*id).or_default().current = Some(current);
         Ok(())
-    }
-}
-
-impl Engine {
-    /// Tells the group that this person types, or has stopped.
-    pub(crate) fn type_in(self: &Arc<Self>, group: [u8; 32], active: bool) -> Result<(), Error> {
-        if !self.is_live() {
-            lock(&self.typing.own).clear();
-            return self.run(|work| work.known_group(&group).map(drop));
-        }
-        let now = monotonic();
-        let said = lock(&self.typing.own).get(&group).copied();
-        let due = if active { said.is_none_or(|said| now >= said + TYPING_AGAIN) } else { said.is_some() };
-        if due {
-            self.signal(group, Ephemeral::Typing { active })?;
-        }
-        let mut own = lock(&self.typing.own);
-        own.retain(|_, said| now < *said + TYPING_ENDS);
-        match (active, due) {
-            (true, true) => drop(own.insert(group, now)),
-            (true, false) => {}
-            (false, _) => drop(own.remove(&group)),
-        }
-        Ok(())
-    }
-
-    /// Says something of an application's own kind.
-    pub(crate) fn say_ephemeral(self: &Arc<Self>, group: [u8; 32], kind: &str, payload: &[u8]) -> Result<(), Error> {
-        if !(1..=KIND_MAX).contains(&kind.len()) || payload.len() > PAYLOAD_MAX {
-            let bounds = format!("a signal's kind has 1 to {KIND_MAX} bytes, its payload at most {PAYLOAD_MAX}");
-            return Err(Error::Usage(bounds));
-        }
-        self.signal(group, Ephemeral::Custom { kind: kind.to_owned(), payload: payload.to_vec() })
-    }
-
-    /// This person has said something in the group, which ends typing there.
-    pub(crate) fn has_spoken(&self, group: &[u8; 32]) {
-        lock(&self.typing.own).remove(group);
-    }
-
-    /// Somebody else's signal.
-    pub(super) fn on_signal(self: &Arc<Self>, signal: &v1::Signal) -> Result<(), Error> {
-        let Some((group, from, name, what)) = self.run(|work| work.hear(signal))? else { return Ok(()) };
-        match what {
-            Ephemeral::Typing { .. } if from.account == self.account => {}
-            Ephemeral::Typing { active: true } => self.started_typing(group, from.account, name),
-            Ephemeral::Typing { active: false } => self.stopped_typing(group, from.account),
-            Ephemeral::Custom { kind, payload } => {
-                let _ = self.events.send(Event::Signal { group, from: name, from_device: from.device, kind, payload });
-            }
-        }
-        Ok(())
-    }
-
-    /// Sent now or never.
-    fn signal(self: &Arc<Self>, group: [u8; 32], what: Ephemeral) -> Result<(), Error> {
-        if !self.is_live() {
-            return self.run(|work| work.known_group(&group).map(drop));
-        }
-        let signal = self.run(|work| work.seal_signal(&group, what))?;
-        self.remote.notify(v1::Notice { body: Some(v1::notice::Body::Signal(signal)) });
-        Ok(())
-    }
-
-    fn is_live(&self) -> bool {
-        self.state.borrow().0 == ConnectionState::Live
-    }
-
-    /// One task follows each typist, from the first start to the end of the last.
-    fn started_typing(self: &Arc<Self>, group: [u8; 32], account: [u8; 16], name: String) {
-        let until = monotonic() + TYPING_ENDS;
-        let mut others = lock(&self.typing.others);
-        if let Some(typist) = others.get_mut(&(group, account)) {
-            typist.until = until;
-            if !std::mem::replace(&mut typist.active, true) {
-                let _ = self.events.send(Event::Typing { group, from: name, active: true });
-            }
-            return;
-        }
-        if others.len() >= TYPISTS_MAX {
-            return;
-        }
-        others.insert((group, account), Typist { name: name.clone(), active: true, until });
-        let _ = self.events.send(Event::Typing { group, from: name, active: true });
-        drop(others);
-        let engine = Arc::clone(self);
-        self.spawn(async move {
-            let mut until = until;
-            loop {
-                tokio::time::sleep_until(until).await;
-                let mut others = lock(&engine.typing.others);
-                let Some(typist) = others.get(&(group, account)) else { return };
-                if typist.until > until {
-                    until = typist.until;
-                    continue;
-                }
-                if let Some(Typist { name, active: true, .. }) = others.remove(&(group, account)) {
-                    let _ = engine.events.send(Event::Typing { group, from: name, active: false });
-                }
-                return;
-            }
-        });
-    }
-
-    /// They have stopped, or have said what they typed. The end is told once; the task that follows them ends by itself.
-    pub(super) fn stopped_typing(&self, group: [u8; 32], account: [u8; 16]) {
-        if let Some(typist) = lock(&self.typing.others).get_mut(&(group, account))
-            && std::mem::replace(&mut typist.active, false)
-        {
-            let _ = self.events.send(Event::Typing { group, from: typist.name.clone(), active: false });
-        }
     }
 }
 

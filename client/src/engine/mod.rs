@@ -22,6 +22,7 @@ mod remote;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod typing;
 mod upkeep;
 mod waiters;
 mod worker;
@@ -48,7 +49,7 @@ pub(crate) use self::{
     records::{AccountRecord, IntentKind, Said, Stage},
     remote::Remote,
 };
-use self::{ephemeral::Typing, waiters::Waiters, worker::Workers};
+use self::{typing::Typing, waiters::Waiters, worker::Workers};
 use crate::{
     clock::Clock,
     connection::{Cause, ConnectionState},

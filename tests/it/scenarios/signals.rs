@@ -120,7 +120,8 @@ async fn who_comes_again_hears_again() {
     raw.acknowledge(&id, removal).await;
     bob.person.raw = raw;
     ada.person.add(&mut ada.group, &[&bob.person.keys]).await;
-    let _group = bob.person.join().await;
+    let (seq, _) = bob.person.welcome().await;
+    bob.person.raw.acknowledge(&[], seq).await;
     hears(&mut bob.person.raw, &mut ada).await;
 }
 
