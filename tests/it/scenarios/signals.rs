@@ -1,6 +1,6 @@
 //! Signals: to the other live members of a group, to nobody else, and kept nowhere.
 
-use sovereign_proto::v1::{FetchEntriesRequest, LeaveGroupRequest};
+use sovereign_proto::v1::{FetchEntriesRequest, LeaveGroupRequest, entry::Body};
 
 use crate::harness::{
     Member, Raw, TestServer,
@@ -97,6 +97,25 @@ async fn who_was_removed_neither_hears_nor_speaks_also_while_their_window_drains
         raw.until_live().await;
         bob.person.raw = raw;
     }
+}
+
+#[tokio::test]
+async fn who_is_removed_by_somebody_who_hangs_up_is_out_all_the_same() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob, mut eve) = three(&server).await;
+    let id = id(&ada);
+    bob.person.raw.signal(&id, b"still in").await;
+    assert_eq!(eve.person.raw.next_signal().await.ciphertext, "still in");
+    let leaf = Member::leaf(&ada.group, &bob.person.keys);
+    let bundle = ada.person.member.remove(&mut ada.group, &[leaf]);
+    ada.person.raw.send(bundle.request(&id)).await;
+    drop(ada);
+    let told = eve.person.raw.entries(&id).await;
+    assert!(matches!(told[0].body, Some(Body::Commit(_))), "Eve is told, although nobody waits for the answer");
+    bob.person.raw.signals().await;
+    bob.person.raw.signal(&id, b"let me in").await;
+    bob.person.raw.signals().await;
+    assert!(eve.person.raw.signals().await.is_empty());
 }
 
 #[tokio::test]
