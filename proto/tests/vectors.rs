@@ -259,7 +259,7 @@ fn custom(kind: &str, payload: &[u8]) -> SignalKind {
 
 /// Signs what is of an application's own kind, seals it, and opens it again.
 fn signal_case(what: &str, leaf: u32, epoch: u64, counter: u64, mut kind: Option<SignalKind>) -> Value {
-    let (group_id, signer) = (count_from::<32>(0x20), device_key(0x02));
+    let (group_id, author) = (count_from::<32>(0x20), device_key(0x02));
     let (key, nonce) = (count_from::<{ signal::KEY_LENGTH }>(0x70), count_from::<{ signal::NONCE_LENGTH }>(0xb0));
     let sent_at_ms = 1_800_000_000_000;
     let mut case = json!({
@@ -276,8 +276,8 @@ fn signal_case(what: &str, leaf: u32, epoch: u64, counter: u64, mut kind: Option
         Some(SignalKind::Custom(custom)) => {
             let (kind, payload) = (custom.kind.clone(), custom.payload.clone());
             let signed = signed::Signal { group_id: &group_id, epoch, leaf, sent_at_ms, counter, kind: &kind, payload: &payload };
-            add_signature(&mut case, &signer, &signed.to_bytes());
-            custom.signature = signer.sign(&signed.to_bytes()).to_bytes().to_vec().into();
+            add_signature(&mut case, &author, &signed.to_bytes());
+            custom.signature = author.sign(&signed.to_bytes()).to_bytes().to_vec().into();
             case["custom"] = json!({ "kind": kind, "payload": hex(&payload) });
         }
         Some(SignalKind::Typing(typing)) => case["typing"] = json!({ "active": typing.active }),
