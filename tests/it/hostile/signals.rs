@@ -22,6 +22,13 @@ async fn patient_server() -> TestServer {
     TestServer::start_with(&["--signals-per-second-max", "1000000"]).await
 }
 
+/// The same for payloads that are too long for a short frame.
+fn large_frames(payload: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(payload.len()).expect("a payload of some thousand bytes").to_be_bytes();
+    let frame = [&[0x82, 0xfe, high, low, 0, 0, 0, 0][..], payload].concat();
+    frame.repeat((256 << 10) / frame.len())
+}
+
 /// How many frames of the same length these are.
 fn frames_in(flood: &[u8]) -> usize {
     flood.len() / (usize::from(flood[1] & 0x7f) + 6)
@@ -97,9 +104,9 @@ async fn a_flood_costs_nobody_messages_and_little_memory() {
     assert_eq!(bob.person.next_text(&mut bob.group).await, "welcome");
     let peak = Peak::of(&server);
     // Bob floods and Eve reads nothing, while Ada talks.
-    let flood = frames(&signal_frame(&id, &[7; 60]));
+    let flood = large_frames(&signal_frame(&id, &[7; 1200]));
     let flooding = async {
-        for _ in 0..40 {
+        for _ in 0..200 {
             bob.person.raw.stream().write_all(&flood).await.expect("Bob is not closed");
         }
     };
