@@ -11,7 +11,6 @@ use sovereign_proto::v1::{self, Envelope, envelope, push, request, response};
 use crate::limits::FIELDS_PER_REQUEST;
 
 /// What a client may send, decoded.
-#[expect(clippy::large_enum_variant, reason = "it lives for one call; a box would cost an allocation per request")]
 pub enum FromClient {
     /// To be answered exactly once under this id.
     Request {

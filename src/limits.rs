@@ -36,6 +36,14 @@ pub const MALFORMED_FRAMES: u32 = 1;
 pub const CONTROL_FRAMES_PER_INTERVAL: u32 = 240;
 /// Pushes that wait for one session besides entries.
 pub const WAITING_PUSHES: usize = 32;
+/// The ciphertext of a signal.
+pub const SIGNAL: usize = 1280;
+/// Signals that wait for one session; beyond it the oldest is dropped.
+pub const WAITING_SIGNALS: usize = 256;
+/// Signals of one sender in one group that wait for one session; beyond it the oldest of them is dropped.
+pub const WAITING_SIGNALS_PER_SENDER: usize = 64;
+/// Bytes fed to a socket and not yet taken by it; beyond it signals are dropped.
+pub const SIGNAL_BUFFER: usize = 128 * 1024;
 
 /// How long a handler may take before its request is answered `deadline_exceeded`.
 pub const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
@@ -96,11 +104,13 @@ pub struct Limits {
     pub frame: usize,
     /// The largest application message.
     pub application_message: usize,
+    /// Signals of one connection that are relayed in a second, as a number; twice as many may come at once.
+    pub signals_per_second: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { frame: 1024 * 1024, application_message: 64 * 1024 }
+        Self { frame: 1024 * 1024, application_message: 64 * 1024, signals_per_second: 100 }
     }
 }
 
@@ -118,11 +128,14 @@ impl Limits {
             bytes_in_flight: number(BYTES_IN_FLIGHT),
             entries_credit: number(ENTRIES_CREDIT),
             key_packages_per_device: KEY_PACKAGES_PER_DEVICE,
+            signal: number(SIGNAL),
+            signals_per_second: number(self.signals_per_second),
         }
     }
 }
 
 const _: () = assert!(BYTES_PER_PAGE <= SEND_BUFFER && SEND_BUFFER < SEND_BUFFER_HARD, "a page fits the send buffer");
+const _: () = assert!(SIGNAL_BUFFER < SEND_BUFFER && WAITING_SIGNALS_PER_SENDER <= WAITING_SIGNALS, "signals go first");
 const _: () = assert!(DEVICES_PER_CLAIM * KEY_PACKAGE <= LARGEST_ANSWER, "a claim's packages fit an answer");
 const _: () = assert!(BYTES_PER_PAGE <= ENTRIES_CREDIT, "a page fits the credit");
 const _: () =

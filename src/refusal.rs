@@ -185,7 +185,7 @@ impl CloseCode {
             Self::AccountDisabled => "account disabled",
             Self::Order => "request not allowed in this state",
             Self::MalformedEnvelope => "malformed Envelope",
-            Self::RateAbuse => "too many control frames",
+            Self::RateAbuse => "too many control frames or signals",
             Self::Superseded => "superseded by a newer connection of this device",
             Self::HeartbeatLost => "nothing heard",
             Self::SlowReader => "nothing read",

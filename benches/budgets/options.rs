@@ -28,6 +28,8 @@ pub struct Options {
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Name {
+    /// Pairs that play signals back and forth, which are stored nowhere.
+    Signal,
     /// Pairs that send, each message accepted after fsync, delivered and acknowledged.
     Durable,
     /// The answer's latency while little happens.

@@ -16,9 +16,11 @@ const AT_ONCE: usize = 16;
 /// Accounts of one claim.
 const CLAIMED_AT_ONCE: usize = 64;
 
-/// A server as it is measured: whoever comes may sign up, and all from one address.
+/// A server as it is measured: whoever comes may sign up, all from one address, and may signal as fast as they can.
 pub async fn server() -> TestServer {
-    TestServer::start_with(&["--registration-mode", "open", "--connections-per-address-max", "20000"]).await
+    let signals = ["--signals-per-second-max", "1000000"];
+    let arguments = ["--registration-mode", "open", "--connections-per-address-max", "20000"];
+    TestServer::start_with(&[&arguments[..], &signals].concat()).await
 }
 
 /// Makes so many accounts, each with key packages for so many groups; nobody stays connected.

@@ -116,6 +116,20 @@ impl Client {
         self.say(group, Said::Text(text.to_owned())).await
     }
 
+    /// Tells the group that this person types, or has stopped. To be called with each key press: a start is sent every
+    /// three seconds at most, and others take it to have ended six seconds after the last one. It is sent now or never,
+    /// so while there is no connection nothing happens.
+    pub async fn typing(&self, group: [u8; 32], active: bool) -> Result<(), Error> {
+        self.engine.type_in(group, active)
+    }
+
+    /// Says something to the other members who are live, which is stored nowhere and may be lost. `kind` is the
+    /// application's name for it, 1 to 64 bytes; `payload` has at most 512. It is signed by this device. Sent now or
+    /// never, as [`Client::typing`].
+    pub async fn signal(&self, group: [u8; 32], kind: &str, payload: &[u8]) -> Result<(), Error> {
+        self.engine.say_ephemeral(group, kind, payload)
+    }
+
     /// Every group this device knows, the ones it left included.
     #[expect(
         clippy::redundant_closure_for_method_calls,
@@ -251,6 +265,7 @@ impl Client {
             let client_id = work.enqueue(&record, said)?;
             Ok(self.engine.message_waiter(client_id))
         })?;
+        self.engine.has_spoken(&group);
         self.engine.outcome(waiter).await
     }
 

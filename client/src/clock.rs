@@ -40,7 +40,8 @@ impl Clock {
     }
 }
 
-/// Monotonic time, which tests pause.
+/// A point of monotonic time, which tests pause.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub(crate) fn monotonic() -> tokio::time::Instant {
     tokio::time::Instant::now()

@@ -1,12 +1,14 @@
 //! The contract between Sovereign's server and its clients: the messages of `sovereign/v1/*.proto`, one [`Call`] for
 //! each request of the service block, and the exact bytes that both sides sign and hash ([`signed`], [`manifest`],
-//! [`credential`], [`log`], [`mls`]), or put around Envelopes ([`exchange`]). docs/protocol describes the same for implementers in other languages.
+//! [`credential`], [`log`], [`mls`], [`signal`]), or put around Envelopes ([`exchange`]). docs/protocol describes the
+//! same for implementers in other languages.
 
 pub mod credential;
 pub mod exchange;
 pub mod log;
 pub mod manifest;
 pub mod mls;
+pub mod signal;
 pub mod signed;
 
 /// The generated types of package `sovereign.v1`.

@@ -54,6 +54,35 @@ pub fn manifest(body: &[u8]) -> Vec<u8> {
     labelled("Manifest", &[body])
 }
 
+/// What a device signs of a signal of an application's own kind (docs/protocol/mls.md, Signals).
+#[derive(Clone, Copy)]
+pub struct Signal<'a> {
+    /// 32 bytes.
+    pub group_id: &'a [u8; 32],
+    /// Of the key that the signal is encrypted with.
+    pub epoch: u64,
+    /// The sender's leaf index in that epoch.
+    pub leaf: u32,
+    /// The sender's clock.
+    pub sent_at_ms: u64,
+    /// The sender's counter.
+    pub counter: u64,
+    /// The application's name for it.
+    pub kind: &'a str,
+    /// Whatever the application put there.
+    pub payload: &'a [u8],
+}
+
+impl Signal<'_> {
+    /// The bytes to sign and to verify.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        let (epoch, leaf) = (self.epoch.to_be_bytes(), self.leaf.to_be_bytes());
+        let (sent_at, counter) = (self.sent_at_ms.to_be_bytes(), self.counter.to_be_bytes());
+        labelled("Signal", &[self.group_id, &epoch, &leaf, &sent_at, &counter, self.kind.as_bytes(), self.payload])
+    }
+}
+
 /// `field("Sovereign 1.0 " || name) field(f1) … field(fn)`.
 #[must_use]
 pub fn labelled(name: &str, fields: &[&[u8]]) -> Vec<u8> {

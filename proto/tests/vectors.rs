@@ -6,8 +6,13 @@
 
 use std::{env, fs, path::PathBuf};
 
+use chacha20poly1305::{
+    ChaCha20Poly1305, KeyInit as _, Nonce,
+    aead::{Aead as _, Payload},
+};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer as _, SigningKey, Verifier as _};
+use prost::{Message as _, bytes::Bytes};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sovereign_proto::{
@@ -15,7 +20,9 @@ use sovereign_proto::{
     log::{self, Kind},
     manifest::{Body, Device},
     mls::{Policy, ROLES_EXTENSION, Roles},
+    signal,
     signed::{self, SignIn},
+    v1::{self, signal_content::Kind as SignalKind},
 };
 
 #[test]
@@ -225,6 +232,71 @@ fn direct_key() {
             "cases": [case(&[one]), case(&[one, two]), case(&[two, one]), case(&[two, one, two]), case(&[three, one, two])],
         }),
     );
+}
+
+#[test]
+fn signal() {
+    let typing = |active| Some(SignalKind::Typing(v1::Typing { active }));
+    let cases = [
+        signal_case("starts to type", 0, 1, 1, typing(true)),
+        signal_case("has stopped", 3, 1 << 40, 1 << 50, typing(false)),
+        signal_case("an application's own kind", 1, 7, 1_800_000_000_001, Some(custom("viewing", b"page 3"))),
+        signal_case("the largest", 999, 7, 2, Some(custom(&"k".repeat(signal::KIND_MAX), &[0xa5; signal::PAYLOAD_MAX]))),
+    ];
+    holds(
+        "signal",
+        &json!({
+            "what": "signals under a key of their epoch; the plaintext is an encoded SignalContent, and any other encoding of the same content is as good",
+            "exporter_label": signal::KEY_LABEL,
+            "cases": cases,
+        }),
+    );
+}
+
+fn custom(kind: &str, payload: &[u8]) -> SignalKind {
+    SignalKind::Custom(v1::Custom { kind: kind.to_owned(), payload: Bytes::copy_from_slice(payload), signature: Bytes::new() })
+}
+
+/// Signs what is of an application's own kind, seals it, and opens it again.
+fn signal_case(what: &str, leaf: u32, epoch: u64, counter: u64, mut kind: Option<SignalKind>) -> Value {
+    let (group_id, author) = (count_from::<32>(0x20), device_key(0x02));
+    let (key, nonce) = (count_from::<{ signal::KEY_LENGTH }>(0x70), count_from::<{ signal::NONCE_LENGTH }>(0xb0));
+    let sent_at_ms = 1_800_000_000_000;
+    let mut case = json!({
+        "why": what,
+        "group_id": hex(group_id),
+        "epoch": epoch,
+        "leaf": leaf,
+        "sent_at_ms": sent_at_ms,
+        "counter": counter,
+        "key": hex(key),
+        "nonce": hex(nonce),
+    });
+    match &mut kind {
+        Some(SignalKind::Custom(custom)) => {
+            let (kind, payload) = (custom.kind.clone(), custom.payload.clone());
+            let signed = signed::Signal { group_id: &group_id, epoch, leaf, sent_at_ms, counter, kind: &kind, payload: &payload };
+            add_signature(&mut case, &author, &signed.to_bytes());
+            custom.signature = author.sign(&signed.to_bytes()).to_bytes().to_vec().into();
+            case["custom"] = json!({ "kind": kind, "payload": hex(&payload) });
+        }
+        Some(SignalKind::Typing(typing)) => case["typing"] = json!({ "active": typing.active }),
+        None => {}
+    }
+    let content = v1::SignalContent { leaf, epoch, sent_at_ms, counter, kind, padding: Bytes::new() };
+    let plaintext = signal::encode(content.clone());
+    let associated_data = signal::associated_data(&group_id, epoch);
+    let cipher = ChaCha20Poly1305::new(&key.into());
+    let payload = Payload { msg: &plaintext, aad: &associated_data };
+    let sealed = cipher.encrypt(Nonce::from_slice(&nonce), payload).expect("a key seals");
+    let payload = Payload { msg: &sealed, aad: &associated_data };
+    let opened = cipher.decrypt(Nonce::from_slice(&nonce), payload).expect("a key opens what it sealed");
+    let read = v1::SignalContent::decode(opened.as_slice()).expect("it reads back");
+    assert!(v1::SignalContent { padding: Bytes::new(), ..read } == content, "{what}");
+    case["plaintext"] = hex(&plaintext).into();
+    case["associated_data"] = hex(associated_data).into();
+    case["ciphertext"] = hex([nonce.as_slice(), &sealed].concat()).into();
+    case
 }
 
 /// The vectors of `name` are what the file of that name says.

@@ -123,6 +123,8 @@ keys! {
     message_bytes_max: usize = "65536" in 1024..=8_388_608;
     /// Largest frame after authentication; a commit for 1,000 devices has 615 KB.
     frame_bytes_max: usize = "1048576" in 65_536..=16_777_216;
+    /// Signals of one connection in a second (typing and the like); those beyond are dropped.
+    signals_per_second_max: usize = "100" in 1..=1_000_000;
     /// How long messages are kept for devices that are away.
     retention_days: u64 = "30" in 1..=3650;
     /// How long commits are kept for devices that are away.

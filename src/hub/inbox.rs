@@ -5,10 +5,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use sovereign_proto::v1::push;
 use tokio::sync::Notify;
 
-use crate::{ids::LogId, limits::WAITING_PUSHES, refusal::CloseCode};
+use crate::{
+    ids::{DeviceId, GroupId, LogId},
+    limits::{WAITING_PUSHES, WAITING_SIGNALS, WAITING_SIGNALS_PER_SENDER},
+    refusal::CloseCode,
+};
 
 /// Left by anybody, emptied by its session.
 #[derive(Default)]
@@ -26,8 +31,18 @@ pub struct Mail {
     pub reopened: Vec<LogId>,
     /// Pushes, oldest first.
     pub pushes: VecDeque<push::Body>,
+    /// Signals, oldest first.
+    pub signals: VecDeque<WaitingSignal>,
     /// The connection is to be closed with this code: the first reason stands.
     pub close: Option<CloseCode>,
+}
+
+/// A signal on its way to one session. The frame is shared by all who hear it.
+pub struct WaitingSignal {
+    group: GroupId,
+    from: DeviceId,
+    /// The whole push.
+    pub frame: Bytes,
 }
 
 impl Inbox {
@@ -62,6 +77,25 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
+    /// Leaves a signal. Beyond the bounds the sender's oldest in this group is dropped, or the oldest of all: no sender
+    /// costs more than its share, whatever it sends.
+    pub fn signal(&self, group: GroupId, from: DeviceId, frame: &Bytes) {
+        let mut mail = self.lock();
+        let waiting = &mut mail.signals;
+        if waiting.len() >= WAITING_SIGNALS_PER_SENDER {
+            let same = |other: &WaitingSignal| other.from == from && other.group == group;
+            if waiting.iter().filter(|other| same(other)).count() >= WAITING_SIGNALS_PER_SENDER {
+                let oldest = waiting.iter().position(same);
+                oldest.and_then(|index| waiting.remove(index));
+            } else if waiting.len() >= WAITING_SIGNALS {
+                waiting.pop_front();
+            }
+        }
+        waiting.push_back(WaitingSignal { group, from, frame: frame.clone() });
+        drop(mail);
+        self.arrived.notify_one();
+    }
+
     /// Asks the session to close.
     pub fn close(&self, code: CloseCode) {
         self.lock().close.get_or_insert(code);
@@ -88,7 +122,6 @@ mod tests {
     use sovereign_proto::v1;
 
     use super::*;
-    use crate::ids::{DeviceId, LogId};
 
     #[test]
     fn wake_ups_coalesce_and_pushes_are_bounded() {
@@ -99,6 +132,23 @@ mod tests {
         }
         let mail = inbox.take();
         assert_eq!((mail.woken.len(), mail.pushes.len()), (1, WAITING_PUSHES));
+    }
+
+    #[test]
+    fn a_flood_of_signals_costs_its_sender_its_own_and_nobody_elses() {
+        let inbox = Inbox::default();
+        let (group, frame) = (GroupId([1; 32]), Bytes::from_static(b"signal"));
+        inbox.signal(group, DeviceId([2; 16]), &Bytes::from_static(b"somebody else's"));
+        for _ in 0..1000 {
+            inbox.signal(group, DeviceId([1; 16]), &frame);
+        }
+        let signals = inbox.take().signals;
+        assert_eq!(signals.len(), WAITING_SIGNALS_PER_SENDER + 1);
+        assert_eq!(signals[0].frame, "somebody else's");
+        for sender in 0..=255 {
+            (0..2).for_each(|_| inbox.signal(group, DeviceId([sender; 16]), &frame));
+        }
+        assert_eq!(inbox.take().signals.len(), WAITING_SIGNALS);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Who is live, and who has to be woken. Knows no disk: losing everything here loses nothing.
 
 mod inbox;
+mod room;
 
 use std::{
     collections::HashMap,
@@ -10,9 +11,14 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use sovereign_proto::v1::push;
 
-pub use self::inbox::{Inbox, Mail};
+use self::room::Room;
+pub use self::{
+    inbox::{Inbox, Mail},
+    room::Relayed,
+};
 use crate::{
     ids::{AccountId, DeviceId, GroupId, LogId},
     refusal::CloseCode,
@@ -28,8 +34,10 @@ pub struct Hub {
 #[derive(Default)]
 struct Live {
     devices: HashMap<DeviceId, Registered>,
-    /// The live readers of a group's log. A group without any has no entry.
-    groups: HashMap<GroupId, Vec<Reader>>,
+    /// A group without live readers has no room.
+    rooms: HashMap<GroupId, Room>,
+    /// Counts what may have changed who is a member of a room.
+    changes: u64,
 }
 
 struct Registered {
@@ -37,11 +45,6 @@ struct Registered {
     account: AccountId,
     inbox: Arc<Inbox>,
     groups: Vec<GroupId>,
-}
-
-struct Reader {
-    device: DeviceId,
-    inbox: Arc<Inbox>,
 }
 
 /// A device's place in the hub; dropping it takes the device out, unless a newer connection has superseded it.
@@ -67,12 +70,11 @@ impl Hub {
     /// From now on `device`, if it is live, is woken for these groups.
     pub fn subscribe(&self, device: DeviceId, groups: impl IntoIterator<Item = GroupId>) {
         let mut live = self.lock();
-        let Live { devices, groups: readers } = &mut *live;
+        let Live { devices, rooms, changes } = &mut *live;
         let Some(registered) = devices.get_mut(&device) else { return };
+        *changes += 1;
         for group in groups {
-            let readers = readers.entry(group).or_default();
-            if readers.iter().all(|reader| reader.device != device) {
-                readers.push(Reader { device, inbox: Arc::clone(&registered.inbox) });
+            if rooms.entry(group).or_default().enter(device, &registered.inbox, *changes) {
                 registered.groups.push(group);
             }
         }
@@ -99,13 +101,37 @@ impl Hub {
     pub fn wake(&self, log: LogId) {
         let live = self.lock();
         match log {
-            LogId::Group(group) => live.groups.get(&group).into_iter().flatten().for_each(|reader| reader.inbox.wake(log)),
+            LogId::Group(group) => {
+                if let Some(room) = live.rooms.get(&group) {
+                    room.wake(log);
+                }
+            }
             LogId::Device(device) => {
                 if let Some(registered) = live.devices.get(&device) {
                     registered.inbox.wake(log);
                 }
             }
         }
+    }
+
+    /// Leaves a signal, as the frame that all of them get, for the other live members of a group. It goes nowhere where
+    /// the sender is no live member that may send.
+    #[must_use]
+    pub fn relay(&self, group: GroupId, from: DeviceId, frame: &Bytes) -> Relayed {
+        self.lock().rooms.get(&group).map_or(Relayed::Done, |room| room.relay(group, from, frame))
+    }
+
+    /// What the store says of a group's leaves, ascending, and whether each may send, asked after [`Relayed::Unsettled`]
+    /// named this change.
+    pub fn settle(&self, group: GroupId, change: u64, leaves: &[(DeviceId, bool)]) {
+        if let Some(room) = self.lock().rooms.get_mut(&group) {
+            room.settle(change, leaves);
+        }
+    }
+
+    /// Who is a member of the group, or may send there, has changed: nothing is relayed before the store was asked again.
+    pub fn unsettle(&self, group: GroupId) {
+        self.lock().unsettle(&[group]);
     }
 
     /// Leaves a push for `device`, if it is live.
@@ -117,9 +143,11 @@ impl Hub {
 
     /// Closes the connection of `device`, if it is live.
     pub fn close(&self, device: DeviceId, code: CloseCode) {
-        if let Some(registered) = self.lock().devices.get(&device) {
-            registered.inbox.close(code);
-        }
+        let mut live = self.lock();
+        let Some(registered) = live.devices.get(&device) else { return };
+        registered.inbox.close(code);
+        let rooms = registered.groups.clone();
+        live.unsettle(&rooms);
     }
 
     /// Closes every connection of `account`.
@@ -138,15 +166,18 @@ impl Hub {
     }
 
     fn close_where(&self, concerned: impl Fn(&DeviceId, &Registered) -> bool, code: CloseCode) {
-        let live = self.lock();
+        let mut live = self.lock();
         let concerned = live.devices.iter().filter(|(device, registered)| concerned(device, registered));
-        concerned.for_each(|(_, registered)| registered.inbox.close(code));
+        let concerned = concerned.inspect(|(_, registered)| registered.inbox.close(code));
+        // What they still say before they end is looked at anew.
+        let rooms: Vec<GroupId> = concerned.flat_map(|(_, registered)| registered.groups.iter().copied()).collect();
+        live.unsettle(&rooms);
     }
 
     /// The live readers of a group, in the order they came.
     #[must_use]
     pub fn readers(&self, group: GroupId) -> Vec<DeviceId> {
-        self.lock().groups.get(&group).map(|readers| readers.iter().map(|reader| reader.device).collect()).unwrap_or_default()
+        self.lock().rooms.get(&group).map(Room::devices).unwrap_or_default()
     }
 
     /// How many devices are live.
@@ -177,10 +208,19 @@ impl Live {
     }
 
     fn remove_reader(&mut self, device: DeviceId, group: GroupId) {
-        if let Some(readers) = self.groups.get_mut(&group) {
-            readers.retain(|reader| reader.device != device);
-            if readers.is_empty() {
-                self.groups.remove(&group);
+        if let Some(room) = self.rooms.get_mut(&group) {
+            room.leave(device);
+            if room.is_empty() {
+                self.rooms.remove(&group);
+            }
+        }
+    }
+
+    fn unsettle(&mut self, groups: &[GroupId]) {
+        self.changes += 1;
+        for group in groups {
+            if let Some(room) = self.rooms.get_mut(group) {
+                room.unsettle(self.changes);
             }
         }
     }
@@ -214,6 +254,40 @@ mod tests {
         hub.subscribe(DEVICE, [GROUP]);
         hub.wake(LogId::Group(GROUP));
         assert_eq!(new.take().woken, [LogId::Group(GROUP)]);
+    }
+
+    #[test]
+    fn signals_wait_for_the_store_and_again_after_every_change() {
+        let (hub, frame) = (Hub::default(), Bytes::from_static(b"signal"));
+        let devices = [DEVICE, DeviceId([2; 16]), DeviceId([3; 16])];
+        let inboxes = devices.map(|_| Arc::new(Inbox::default()));
+        let registrations: Vec<_> = (0..3).map(|i| hub.register(devices[i], ACCOUNT, Arc::clone(&inboxes[i]))).collect();
+        devices.iter().for_each(|device| hub.subscribe(*device, [GROUP]));
+        let unsettled = || match hub.relay(GROUP, DEVICE, &frame) {
+            Relayed::Unsettled(change) => change,
+            Relayed::Done => panic!("nobody was asked"),
+        };
+        let heard = || [0, 1, 2].map(|i: usize| inboxes[i].take().signals.len());
+
+        let change = unsettled();
+        hub.settle(GROUP, change, &[(devices[0], true), (devices[1], false)]);
+        assert_eq!(hub.relay(GROUP, devices[0], &frame), Relayed::Done);
+        assert_eq!(heard(), [0, 1, 0], "who is leaving hears, and who only reads does not");
+        for silent in [devices[1], devices[2], DeviceId([9; 16])] {
+            assert_eq!(hub.relay(GROUP, silent, &frame), Relayed::Done);
+        }
+        assert_eq!(heard(), [0, 0, 0], "neither may say anything");
+
+        hub.unsettle(GROUP);
+        hub.settle(GROUP, change, &[(devices[0], true), (devices[1], true)]);
+        let change = unsettled();
+        hub.close(devices[1], CloseCode::SessionEnded);
+        hub.settle(GROUP, change, &[(devices[0], true), (devices[1], true)]);
+        hub.settle(GROUP, unsettled(), &[(devices[0], true)]);
+        assert_eq!(hub.relay(GROUP, devices[0], &frame), Relayed::Done);
+        assert_eq!(heard(), [0, 0, 0], "an answer from before the change does not count");
+        drop(registrations);
+        assert_eq!(hub.relay(GROUP, DEVICE, &frame), Relayed::Done, "nobody is there");
     }
 
     #[test]

@@ -15,6 +15,7 @@ impl Handle for LeaveGroupRequest {
         if !server.store.leave(group, device.device).await? {
             return Err(Refusal::not_found());
         }
+        server.hub.unsettle(group);
         nomination::raise(server, group).await?;
         Ok(LeaveGroupResponse {})
     }

@@ -55,6 +55,7 @@ impl Handle for PublishManifestRequest {
                     server.hub.close(device, CloseCode::SessionEnded);
                 }
                 for group in groups {
+                    server.hub.unsettle(group);
                     nomination::raise(server, group).await?;
                 }
                 Ok(PublishManifestResponse { version: body.version })

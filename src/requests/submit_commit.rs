@@ -145,6 +145,7 @@ async fn store(
             if external {
                 server.hub.reopen(device.device, group);
             }
+            server.hub.unsettle(group);
             server.hub.wake(LogId::Group(group));
             notified.into_iter().for_each(|device| server.hub.wake(LogId::Device(device)));
             for leaf in removed.iter().filter(|leaf| leaf.device_id != device.device) {

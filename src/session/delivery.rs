@@ -151,6 +151,12 @@ impl Delivery {
         frame
     }
 
+    /// Whether everything up to the snapshot was sent.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
     /// Whether something of the log was sent, or may have been: only then is there something to acknowledge.
     #[must_use]
     pub fn knows(&self, log: LogId) -> bool {

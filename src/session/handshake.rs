@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use sovereign_proto::v1::{self, push};
 use zeroize::Zeroizing;
 
-use super::{Delivery, Heartbeat, Phase, Session, link::Link};
+use super::{Allowance, Delivery, Heartbeat, Phase, Session, link::Link};
 use crate::{
     caller::{Admission, Connection, Identity},
     clock::monotonic,
@@ -67,6 +67,8 @@ impl<L: Link> Session<L> {
             bytes_in_flight: 0,
             reading: false,
             acknowledging: false,
+            settling: false,
+            signals: Allowance::new(server.settings.limits.signals_per_second, now),
             heartbeat,
             refusing_since: None,
             fed: 0,

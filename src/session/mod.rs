@@ -3,10 +3,12 @@
 //! One `select!` over frames, wake-ups, finished requests and a timer. What is decided stands in the small parts beside
 //! this file ([`delivery`], [`heartbeat`]) and in [`crate::requests`].
 
+mod allowance;
 mod delivery;
 mod handshake;
 mod heartbeat;
 pub mod link;
+mod notices;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -18,6 +20,7 @@ use sovereign_proto::v1::{self, push};
 
 pub use self::handshake::{Credential, Peer};
 use self::{
+    allowance::Allowance,
     delivery::{Delivery, Step},
     heartbeat::{Due, Heartbeat},
     link::{Event, Incoming, Link},
@@ -33,7 +36,6 @@ use crate::{
     refusal::{CloseCode, Refusal},
     server::{Server, reconnect_after_ms},
     store::StoreError,
-    wire,
 };
 
 /// Runs a connection to its end.
@@ -56,6 +58,12 @@ pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
             () = session.connection.inbox.arrived() => session.read_mail(),
             () = &mut timer => session.timed_out(),
         }
+    }
+    let mut begun = std::mem::take(&mut session.work);
+    if !begun.is_empty() {
+        // What the store has taken is done, whoever is gone: others have to be woken, and to be cut off. Every handler
+        // has its deadline.
+        tokio::spawn(async move { while begun.next().await.is_some() {} });
     }
 }
 
@@ -94,6 +102,9 @@ struct Session<L> {
     reading: bool,
     /// Acknowledgements are being made durable.
     acknowledging: bool,
+    /// The store is being asked who may hear a signal.
+    settling: bool,
+    signals: Allowance,
     heartbeat: Heartbeat,
     /// Since when the socket has not taken all that was fed to it, or has at least made progress.
     refusing_since: Option<Instant>,
@@ -110,12 +121,15 @@ impl<L: Link> Session<L> {
     }
 
     /// Reading stops while the windows in flight are full, while answers pile up, while a guest's attempt is decided, and
-    /// while acknowledgements are made durable: nobody fills the writer's queue with them.
+    /// while acknowledgements are made durable or a signal waits for the store: nobody fills its queues with them.
     fn may_read(&self) -> bool {
         let in_flight = self.in_flight.len() < limits::REQUESTS_IN_FLIGHT && self.bytes_in_flight < limits::BYTES_IN_FLIGHT;
         let deciding = self.guest() && !self.in_flight.is_empty();
         match self.phase {
-            Phase::Open => in_flight && !deciding && !self.acknowledging && self.link.pending() < limits::SEND_BUFFER_HARD,
+            Phase::Open => {
+                let waits = self.acknowledging || self.settling;
+                in_flight && !deciding && !waits && self.link.pending() < limits::SEND_BUFFER_HARD
+            }
             Phase::Draining | Phase::Closed => false,
             Phase::Closing(_) => true,
         }
@@ -194,31 +208,6 @@ impl<L: Link> Session<L> {
         self.refuse(malformed.request_id, Refusal::invalid(malformed.reason));
     }
 
-    fn notice(&mut self, notice: v1::Notice) {
-        let Some(v1::notice::Body::Acknowledge(acknowledge)) = notice.body else { return };
-        let (Identity::Active(device), Some(delivery)) = (&self.connection.identity, &mut self.delivery) else {
-            return self.close(CloseCode::Order);
-        };
-        let positions: Vec<_> = acknowledge
-            .positions
-            .into_iter()
-            .take(limits::POSITIONS)
-            .filter_map(|position| Some((wire::log(&position.group_id, device.device)?, position.seq)))
-            .filter(|(log, _)| delivery.knows(*log))
-            .collect();
-        let mut now = false;
-        for (log, seq) in &positions {
-            now |= delivery.acknowledged(*log, *seq);
-        }
-        let device = device.device;
-        if now {
-            self.acknowledging = true;
-            self.start(work::acknowledge(&self.server, device, positions));
-        } else {
-            self.server.store.acknowledge(device, positions);
-        }
-    }
-
     fn finished(&mut self, done: Done) {
         match done {
             Done::Answered { id, result } => self.answer(id, result),
@@ -238,6 +227,7 @@ impl<L: Link> Session<L> {
                 self.acknowledging = false;
                 self.opened(groups);
             }
+            Done::Settled => self.settling = false,
             Done::Position(_, Err(error)) | Done::Page(_, _, Err(error)) | Done::Acknowledged(Err(error)) => {
                 self.close(close_code(error));
             }
@@ -304,6 +294,13 @@ impl<L: Link> Session<L> {
         for body in mail.pushes {
             if self.link.pending() < limits::SEND_BUFFER_HARD {
                 self.feed(codec::push(body));
+            }
+        }
+        let live = self.delivery.as_ref().is_some_and(Delivery::is_live);
+        for signal in mail.signals {
+            // The first to go where there is no room, and nothing for who is still catching up.
+            if live && self.link.pending() < limits::SIGNAL_BUFFER {
+                self.feed(signal.frame);
             }
         }
         match mail.close {

@@ -2,10 +2,12 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+use bytes::Bytes;
 use sovereign_proto::v1::{request, response};
 
 use crate::{
     caller::Connection,
+    hub::Relayed,
     ids::{DeviceId, GroupId, LogId, Seq},
     limits::{BYTES_PER_PAGE, ENTRIES_PER_PAGE, LARGEST_ANSWER},
     refusal::Refusal,
@@ -28,7 +30,12 @@ pub enum Done {
     Page(LogId, Seq, Result<Option<Page>, StoreError>),
     /// Groups that have become readable.
     Acknowledged(Result<Vec<GroupId>, StoreError>),
+    /// A signal went its way, or nowhere.
+    Settled,
 }
+
+/// How often the store is asked about one signal, if membership changes meanwhile.
+const SETTLINGS: usize = 3;
 
 /// What the answer may hold beyond what the request itself does. Small requests with large answers would otherwise pile
 /// up for a peer that asks and does not read.
@@ -61,4 +68,22 @@ pub fn page(server: &Arc<Server>, device: DeviceId, log: LogId, after: Seq) -> W
 pub fn acknowledge(server: &Arc<Server>, device: DeviceId, positions: Vec<(LogId, Seq)>) -> Work {
     let acknowledged = server.store.acknowledge_now(device, positions);
     Box::pin(async move { Done::Acknowledged(acknowledged.await) })
+}
+
+/// Asks who is a member of a group, and relays the signal that had to wait for it.
+pub fn settle(server: &Arc<Server>, group: GroupId, from: DeviceId, change: u64, frame: Bytes) -> Work {
+    let server = Arc::clone(server);
+    Box::pin(async move {
+        let mut change = change;
+        for _ in 0..SETTLINGS {
+            // A signal promises nothing: not that the store has the time for it, either.
+            let Ok(leaves) = server.store.roster(group).await else { break };
+            server.hub.settle(group, change, &leaves);
+            match server.hub.relay(group, from, &frame) {
+                Relayed::Done => break,
+                Relayed::Unsettled(next) => change = next,
+            }
+        }
+        Done::Settled
+    })
 }

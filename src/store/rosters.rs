@@ -51,6 +51,20 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The leaves of a group that may hear what is said there now, ascending, and whether each may send: those that are
+    /// leaving may not. Revoked devices and those of disabled accounts are not among them.
+    pub fn roster(&self, group: GroupId) -> Answer<Vec<(DeviceId, bool)>> {
+        self.read(move |db| {
+            let sql = "SELECT device_id, removal_asked = 0 FROM groups JOIN windows USING (log_no)
+                       JOIN devices USING (device_no) JOIN accounts USING (account_no)
+                       WHERE group_id = ?1 AND leave_seq IS NULL AND windows.state = 0 AND devices.state = 1 AND enabled = 1
+                       ORDER BY device_id";
+            db.prepare_cached(sql)?.query_map([group], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+}
+
 /// How a device stands to a group of that number.
 pub(super) fn membership(db: &Connection, group_no: i64, device: KnownDevice) -> Sql<Membership> {
     if !is_active(db, device.no)? {

@@ -53,7 +53,8 @@ async fn rounds(server: &TestServer, mut pairs: Vec<Pair>, scale: &Scale, send: 
     (best(all), pairs)
 }
 
-async fn round(pairs: Vec<Pair>, send: usize, outstanding: usize) -> Vec<Pair> {
+/// Every sender sends so many, and every receiver sees them.
+pub async fn round(pairs: Vec<Pair>, send: usize, outstanding: usize) -> Vec<Pair> {
     let (mut working, mut rest) = (Vec::new(), Vec::new());
     for Pair { sender, receiver, receiver_keys, group, stored } in pairs {
         working.push((sender, Work { send, outstanding, see: send }));

@@ -9,6 +9,7 @@ mod groups;
 mod idle;
 mod latency;
 mod pairs;
+mod signals;
 mod storing;
 
 use crate::{options::Options, table::Table};

@@ -3,7 +3,7 @@
 use openmls::prelude::MlsGroup;
 use sovereign::ids::{DeviceId, GroupId};
 
-use super::{backlog, durable, group_commit, latency};
+use super::{backlog, durable, group_commit, latency, signals};
 use crate::{
     client::Peer,
     harness::{TestServer, raw::Keys},
@@ -28,13 +28,16 @@ pub struct Pair {
 
 /// Measures what pairs are needed for.
 pub async fn run(options: &Options, table: &mut Table) {
-    let names = [Name::Durable, Name::Latency, Name::Backlog, Name::GroupCommit];
+    let names = [Name::Signal, Name::Durable, Name::Latency, Name::Backlog, Name::GroupCommit];
     if !names.into_iter().any(|name| options.wants(name)) {
         return;
     }
     let scale = options.scale();
     let mut server = town::server().await;
     let mut pairs = settle(&server, scale.pairs).await;
+    if options.wants(Name::Signal) {
+        pairs = signals::run(&server, pairs, &scale, table).await;
+    }
     if options.wants(Name::Durable) {
         pairs = durable::run(&server, pairs, &scale, table).await;
     }

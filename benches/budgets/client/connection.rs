@@ -117,6 +117,12 @@ impl Connection {
         self.feed_envelope(&Envelope { request_id: 0, body: Some(envelope::Body::Notice(notice)) }).await;
     }
 
+    /// Queues a signal.
+    pub async fn feed_signal(&mut self, signal: v1::Signal) {
+        let notice = v1::Notice { body: Some(v1::notice::Body::Signal(signal)) };
+        self.feed_envelope(&Envelope { request_id: 0, body: Some(envelope::Body::Notice(notice)) }).await;
+    }
+
     async fn feed_envelope(&mut self, envelope: &Envelope) {
         let frame = Message::binary(Bytes::from(envelope.encode_to_vec()));
         self.socket.feed(frame).await.expect("the server takes frames");

@@ -1,9 +1,11 @@
 //! A member at work in one group: sends, sees, acknowledges.
 
+use bytes::Bytes;
 use sovereign_proto::v1::{self, entry, envelope, push, response};
 use tokio::task::JoinSet;
 
 use super::{Connection, Mint};
+use crate::scale::Scale;
 
 /// A live device in a group.
 pub struct Peer {
@@ -57,6 +59,38 @@ impl Peer {
             while let Some(body) = next {
                 self.note(&mut progress, body);
                 next = self.connection.ready();
+            }
+        }
+    }
+
+    /// Plays signals back and forth with another peer: sends the first few, and one for each that comes, until as many
+    /// were sent and seen.
+    pub async fn play(&mut self, first: usize, count: usize) {
+        let signal = v1::Signal {
+            group_id: self.mint.group_id().clone(),
+            epoch: 1,
+            ciphertext: Bytes::from_static(&[0xa5; Scale::MESSAGE_BYTES]),
+        };
+        let (mut sent, mut seen) = (first.min(count), 0);
+        for _ in 0..sent {
+            self.connection.feed_signal(signal.clone()).await;
+        }
+        self.connection.flush().await;
+        while sent < count || seen < count {
+            let mut next = Some(self.connection.next().await);
+            let mut fed = false;
+            while let Some(body) = next {
+                if matches!(body, envelope::Body::Push(v1::Push { body: Some(push::Body::Signal(_)) })) {
+                    seen += 1;
+                    if sent < count {
+                        self.connection.feed_signal(signal.clone()).await;
+                        (sent, fed) = (sent + 1, true);
+                    }
+                }
+                next = self.connection.ready();
+            }
+            if fed {
+                self.connection.flush().await;
             }
         }
     }

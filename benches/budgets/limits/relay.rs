@@ -25,6 +25,9 @@ pub const ACCEPTED: u8 = 3;
 /// The first frame; the content is the room.
 pub const ENTER: u8 = 4;
 
+/// To everybody else in the room, and nobody is told.
+pub const SIGNAL: u8 = 5;
+
 /// Bytes that wait for one reader; whoever writes to it waits then.
 const OUTBOX: usize = 256 * 1024;
 const READ: usize = 16 * 1024;
@@ -83,12 +86,14 @@ async fn relay(mut stream: TlsStream<TcpStream>, rooms: &Rooms) {
                     locked(rooms).entry(room.clone()).or_default().push(Arc::clone(&outbox));
                     locked(&outbox.bytes).extend_from_slice(&[0, 0, 0, 1, ACCEPTED]);
                 }
-                MESSAGE => {
+                kind @ (MESSAGE | SIGNAL) => {
                     let others: Vec<_> = locked(rooms).get(&room).into_iter().flatten().cloned().collect();
                     for other in others.iter().filter(|other| !Arc::ptr_eq(other, &outbox)) {
                         other.put(frame).await;
                     }
-                    locked(&outbox.bytes).extend_from_slice(&[0, 0, 0, 1, ACCEPTED]);
+                    if kind == MESSAGE {
+                        locked(&outbox.bytes).extend_from_slice(&[0, 0, 0, 1, ACCEPTED]);
+                    }
                 }
                 _ => {}
             }

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::relay::{ACCEPTED, ACKNOWLEDGEMENT, ENTER, MESSAGE, frame};
+use super::relay::{ACCEPTED, ACKNOWLEDGEMENT, ENTER, MESSAGE, SIGNAL, frame};
 use crate::{
     client::Work,
     measure::{Taken, watch},
@@ -83,6 +83,32 @@ impl Relay {
         rounds
     }
 
+    /// Pairs that play signals back and forth, so many times each way; what each round took.
+    pub async fn measure_signals(&self, scale: &Scale, send: usize, outstanding: usize) -> Vec<Taken> {
+        let mut seats = Vec::new();
+        for _ in 0..scale.pairs {
+            let room: [u8; 8] = entropy::random();
+            for serves in [true, false] {
+                seats.push((serves, self.enter(room).await));
+            }
+        }
+        let mut rounds = Vec::new();
+        for _ in 0..scale.rounds {
+            let mut playing = JoinSet::new();
+            for (serves, mut seat) in seats {
+                playing.spawn(async move {
+                    seat.play(if serves { outstanding } else { 0 }, send).await;
+                    (serves, seat)
+                });
+            }
+            let pid = self.child.id().expect("the relay lives");
+            let (taken, back) = watch(pid, playing.join_all()).await;
+            seats = back;
+            rounds.push(taken);
+        }
+        rounds
+    }
+
     async fn enter(&self, room: [u8; 8]) -> Seat {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("the relay listens");
         stream.set_nodelay(true).expect("the socket takes options");
@@ -110,6 +136,34 @@ async fn work(seats: Vec<(bool, Seat)>, send: usize, outstanding: usize) -> Vec<
 }
 
 impl Seat {
+    /// Sends the first few, and one for each that comes, until as many were sent and seen.
+    async fn play(&mut self, first: usize, count: usize) {
+        let signal = framed(SIGNAL, &[0xa5; Scale::MESSAGE_BYTES]);
+        let (mut sent, mut seen) = (first.min(count), 0);
+        let mut out = signal.repeat(sent);
+        while sent < count || seen < count {
+            if !out.is_empty() {
+                self.stream.write_all(&out).await.expect("the relay reads");
+                self.stream.flush().await.expect("the relay reads");
+                out.clear();
+            }
+            let read = self.stream.read_buf(&mut self.received).await.expect("the relay writes");
+            assert!(read > 0, "the relay is gone");
+            let mut at = 0;
+            while let Some(frame) = frame(&self.received[at..]) {
+                at += frame.len();
+                seen += 1;
+                if sent < count {
+                    out.extend_from_slice(&signal);
+                    sent += 1;
+                }
+            }
+            self.received.drain(..at);
+        }
+        self.stream.write_all(&out).await.expect("the relay reads");
+        self.stream.flush().await.expect("the relay reads");
+    }
+
     async fn drive(&mut self, work: Work) {
         let message = framed(MESSAGE, &[0xa5; Scale::MESSAGE_BYTES]);
         let (mut sent, mut accepted, mut seen) = (0, 0, 0);

@@ -27,6 +27,8 @@ const PING_DEADLINE: Duration = Duration::from_secs(10);
 const PROVEN_AFTER: Duration = Duration::from_secs(30);
 /// Events that may wait to be taken before reading stops.
 const EVENTS_MAX: usize = 4096;
+/// Events beyond which signals are dropped.
+const EVENTS_BEFORE_SIGNALS_MAX: usize = 256;
 
 /// How a connection ended.
 pub(super) struct Ended {
@@ -90,7 +92,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Life<S> {
 
     /// Lives until something ends it.
     pub(super) async fn run(mut self, parts: &mut Parts) -> Ended {
-        let Parts { commands, events, stopping, acknowledgements, .. } = parts;
+        let Parts { commands, events, stopping, acknowledgements, signals, .. } = parts;
+        signals.clear();
         let (cause, action) = loop {
             let ended = tokio::select! {
                 () = stop_asked(stopping) => break self.goodbye(acknowledgements).await,
@@ -101,6 +104,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Life<S> {
                     None => break self.goodbye(acknowledgements).await,
                 },
                 notice = acknowledgements.take(), if self.socket.is_flushed() => {
+                    self.socket.feed(socket::notice(notice));
+                    None
+                }
+                notice = signals.take(), if self.socket.is_flushed() => {
                     self.socket.feed(socket::notice(notice));
                     None
                 }
@@ -194,6 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Life<S> {
         match push {
             push::Body::Hello(_) => {}
             push::Body::Closing(closing) => self.closing = Some(closing),
+            push::Body::Signal(_) if self.untold.len() >= EVENTS_BEFORE_SIGNALS_MAX => {}
             push::Body::Live(live) => {
                 self.proving = Some(Box::pin(sleep(PROVEN_AFTER)));
                 self.untold.push_back(ConnectionEvent::State(ConnectionState::Live, Cause::Proceeding));

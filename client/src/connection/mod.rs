@@ -23,6 +23,7 @@ mod life;
 mod pending;
 mod proof;
 mod run;
+mod signals;
 mod socket;
 mod state;
 #[cfg(test)]
@@ -35,7 +36,7 @@ use std::{future::Future, sync::Arc};
 use sovereign_proto::{Call, v1};
 use tokio::sync::{mpsc, watch};
 
-use self::{acknowledgements::Acknowledgements, calls::Command, dial::Dialer, run::Parts};
+use self::{acknowledgements::Acknowledgements, calls::Command, dial::Dialer, run::Parts, signals::Signals};
 pub use self::{
     enrol::{First, enrol},
     error::{CallError, EnrolError},
@@ -71,6 +72,7 @@ pub type Positions = Box<dyn Fn() -> Vec<v1::Position> + Send + Sync>;
 pub struct Connection {
     commands: mpsc::Sender<Command>,
     acknowledgements: Arc<Acknowledgements>,
+    signals: Arc<Signals>,
     stop: Arc<watch::Sender<bool>>,
 }
 
@@ -92,17 +94,19 @@ impl Connection {
         let (events, events_taken) = mpsc::channel(WAITING_EVENTS_MAX);
         let (stop, stopping) = watch::channel(false);
         let acknowledgements = Arc::new(Acknowledgements::default());
+        let signals = Arc::new(Signals::default());
         let parts = Parts {
             commands: commands_taken,
             events,
             stopping,
             acknowledgements: Arc::clone(&acknowledgements),
+            signals: Arc::clone(&signals),
             server_id,
             credentials,
             positions,
         };
         tokio::spawn(run::run(dialer, parts));
-        (Self { commands, acknowledgements, stop: Arc::new(stop) }, events_taken)
+        (Self { commands, acknowledgements, signals, stop: Arc::new(stop) }, events_taken)
     }
 
     /// Sends a request and waits for its answer. Requests leave in the order of the calls; beyond what the server takes
@@ -134,10 +138,11 @@ impl Connection {
     }
 
     /// Tells the server something that is never answered. Acknowledgements are coalesced: only the highest position of
-    /// each log is sent, once the socket has room.
+    /// each log is sent, once the socket has room. Signals are sent by this connection or not at all.
     pub fn notify(&self, notice: v1::Notice) {
         match notice.body {
             Some(v1::notice::Body::Acknowledge(acknowledge)) => self.acknowledgements.add(acknowledge.positions),
+            Some(v1::notice::Body::Signal(signal)) => self.signals.add(signal),
             None => {}
         }
     }

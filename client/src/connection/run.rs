@@ -21,6 +21,7 @@ use super::{
     hello::Verified,
     life::{Ended, Life},
     proof::{self, Subject},
+    signals::Signals,
     socket::Socket,
 };
 use crate::entropy;
@@ -31,6 +32,7 @@ pub(super) struct Parts {
     pub(super) events: mpsc::Sender<ConnectionEvent>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) acknowledgements: Arc<Acknowledgements>,
+    pub(super) signals: Arc<Signals>,
     pub(super) server_id: [u8; 32],
     pub(super) credentials: Credentials,
     pub(super) positions: Positions,

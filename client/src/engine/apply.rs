@@ -194,6 +194,7 @@ impl Work<'_> {
                     time_ms: entry.time_ms,
                     local_no,
                 };
+                self.effects.heard_from.push((id, from.account));
                 self.effects.events.push(Event::Message(message));
                 Ok(())
             }

@@ -200,6 +200,8 @@ impl Work<'_> {
             }
             self.effects.events.push(Event::Joined { group: *id });
         } else {
+            let removed = before.iter().any(|leaf| !after.iter().any(|other| other.of == leaf.of));
+            self.signals.passed(id, epoch, removed);
             self.members_changed(*id, epoch, &before, &after);
         }
         self.put_group(&record)?;
@@ -242,6 +244,7 @@ impl Work<'_> {
         self.judge(&id, &effect, &before, &roles, &leavers)?;
         (record.replayed, record.gapped) = (false, false);
         record.verified &= effect.added.is_empty() && (record.blocked.is_none() || effect.removed.is_empty());
+        self.signals.passed(&id, effect.epoch, !effect.removed.is_empty());
         if effect.self_removed {
             return self.left(record, &effect).map(|()| Need::Nothing);
         }

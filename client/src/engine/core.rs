@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sovereign_proto::v1;
 
-use super::records::{GroupRecord, LogRecord};
+use super::{
+    ephemeral::Signals,
+    records::{GroupRecord, LogRecord},
+};
 use crate::{
     clock::{Clock, UnixMs},
     error::Error,
@@ -21,6 +24,7 @@ pub(crate) struct Core {
     vault: Option<Vault>,
     mls: Mls,
     groups: GroupCache,
+    signals: Signals,
     clock: Clock,
 }
 
@@ -29,6 +33,7 @@ pub(crate) struct Work<'a> {
     pub(super) tx: &'a Tx<'a>,
     pub(super) mls: &'a Mls,
     pub(super) groups: &'a mut GroupCache,
+    pub(super) signals: &'a mut Signals,
     pub(super) effects: Effects,
     pub(super) now: UnixMs,
 }
@@ -37,6 +42,8 @@ pub(crate) struct Work<'a> {
 #[derive(Default)]
 pub(crate) struct Effects {
     pub(crate) events: Vec<Event>,
+    /// Accounts that said something in a group.
+    pub(crate) heard_from: Vec<([u8; 32], [u8; 16])>,
     /// Answers to those who wait for a message, by client id.
     pub(crate) sent: Vec<([u8; 16], Result<Sent, Error>)>,
     /// Answers to those who wait for a commit, by intent.
@@ -52,15 +59,15 @@ pub(crate) struct Effects {
 
 impl Core {
     pub(crate) fn new(vault: Vault, mls: Mls, clock: Clock) -> Self {
-        Self { vault: Some(vault), mls, groups: GroupCache::default(), clock }
+        Self { vault: Some(vault), mls, groups: GroupCache::default(), signals: Signals::default(), clock }
     }
 
     /// Runs `work` in one transaction. When it fails, nothing has changed and groups in memory are forgotten.
     pub(crate) fn run<T>(&mut self, work: impl FnOnce(&mut Work<'_>) -> Result<T, Error>) -> Result<(T, Effects), Error> {
         let vault = self.vault.as_mut().ok_or(Error::Closed)?;
-        let (mls, groups, now) = (&self.mls, &mut self.groups, self.clock.now_ms());
+        let (mls, groups, signals, now) = (&self.mls, &mut self.groups, &mut self.signals, self.clock.now_ms());
         let result = vault.transaction(|tx| {
-            let mut view = Work { tx, mls, groups, effects: Effects::default(), now };
+            let mut view = Work { tx, mls, groups, signals, effects: Effects::default(), now };
             let value = work(&mut view)?;
             Ok((value, view.effects))
         });
@@ -70,9 +77,14 @@ impl Core {
         result
     }
 
+    pub(crate) fn me(&self) -> DeviceRef {
+        self.mls.me()
+    }
+
     /// Releases the vault and its lock.
     pub(crate) fn close(&mut self) {
         self.groups.clear();
+        self.signals = Signals::default();
         self.vault = None;
     }
 }

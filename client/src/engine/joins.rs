@@ -180,6 +180,7 @@ impl Work<'_> {
     fn join(&mut self, id: [u8; 32], welcome: &ParkedWelcome) -> Result<(), Error> {
         let mut record = self.group(&id)?.unwrap_or_else(|| GroupRecord::new(id, Stage::Awaited));
         self.groups.forget(&id);
+        self.signals.forget(&id);
         self.tx.remove(Space::Bundle, &id)?;
         self.tx.trim(Space::Proposal, &id, u64::MAX)?;
         self.tx.trim(Space::Chain, &id, u64::MAX)?;
@@ -221,6 +222,7 @@ impl Work<'_> {
     /// Removes the MLS state and what was staged on it.
     fn discard(&mut self, id: &[u8; 32]) -> Result<(), Error> {
         self.groups.forget(id);
+        self.signals.forget(id);
         self.mls.delete(self.tx, id)?;
         self.tx.remove(Space::Bundle, id)?;
         self.tx.trim(Space::Proposal, id, u64::MAX)?;

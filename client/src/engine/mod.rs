@@ -11,6 +11,7 @@ mod content;
 mod core;
 mod devices;
 mod direct;
+mod ephemeral;
 mod joins;
 mod outbox;
 mod people;
@@ -21,6 +22,7 @@ mod remote;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod typing;
 mod upkeep;
 mod waiters;
 mod worker;
@@ -47,7 +49,7 @@ pub(crate) use self::{
     records::{AccountRecord, IntentKind, Said, Stage},
     remote::Remote,
 };
-use self::{waiters::Waiters, worker::Workers};
+use self::{typing::Typing, waiters::Waiters, worker::Workers};
 use crate::{
     clock::Clock,
     connection::{Cause, ConnectionState},
@@ -72,6 +74,9 @@ pub(crate) struct Engine {
     state: watch::Sender<(ConnectionState, Cause)>,
     waiters: Waiters,
     workers: Mutex<Workers>,
+    typing: Typing,
+    /// Whose device this is.
+    account: [u8; 16],
     tasks: Mutex<JoinSet<()>>,
     /// Accounts that the server would not show: their messages are taken under their id.
     strangers: Mutex<HashSet<[u8; 16]>>,
@@ -87,6 +92,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(core: Core, remote: Arc<dyn Remote>, key: Arc<DeviceKey>, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
+            account: core.me().account,
             core: Mutex::new(core),
             remote,
             key,
@@ -95,6 +101,7 @@ impl Engine {
             state: watch::channel((ConnectionState::Connecting { attempt: 1 }, Cause::Requested)).0,
             waiters: Waiters::default(),
             workers: Mutex::default(),
+            typing: Typing::default(),
             tasks: Mutex::default(),
             strangers: Mutex::default(),
             creating: tokio::sync::Mutex::default(),
@@ -211,6 +218,9 @@ impl Engine {
             let positions = effects.acknowledge.into_iter().map(|(id, seq)| v1::Position { group_id: id.into(), seq }).collect();
             let body = v1::notice::Body::Acknowledge(v1::Acknowledge { positions });
             self.remote.notify(v1::Notice { body: Some(body) });
+        }
+        for (group, account) in effects.heard_from {
+            self.stopped_typing(group, account);
         }
         for event in effects.events {
             // Nobody needs to listen.

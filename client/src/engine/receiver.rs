@@ -92,6 +92,7 @@ impl Engine {
                 self.on_device_state(changed.device_state());
                 Ok(())
             }
+            Body::Signal(signal) => self.on_signal(&signal),
             Body::Hello(_) | Body::Live(_) | Body::SessionExpiring(_) | Body::Closing(_) | Body::SignedIn(_) => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ mod group;
 mod join;
 mod key_package;
 mod receive;
+mod signal;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub(crate) use self::{
     group::{Group, GroupCache},
     key_package::claimed,
     receive::CommitEffect,
+    signal::{Ephemeral, OpenedSignal, SignalEpoch},
 };
 use crate::{
     device_key::DeviceKey,

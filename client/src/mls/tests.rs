@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use sovereign_proto::mls::{Policy, Roles};
+use openmls_traits::{crypto::OpenMlsCrypto as _, types::AeadType};
+use sovereign_proto::{
+    mls::{Policy, Roles},
+    signal,
+    v1::{self, signal_content::Kind},
+};
 
 use super::*;
 use crate::{
@@ -73,6 +78,30 @@ impl Device {
 
     fn open(&mut self, message: &[u8]) -> Result<Vec<u8>, MlsError> {
         self.group(|_, provider, group| Mls::open(provider, group, message)).map(|(_, content)| content)
+    }
+
+    fn signal_epoch(&mut self) -> SignalEpoch {
+        self.group(|mls, _, group| mls.signal_epoch(group)).expect("exported")
+    }
+
+    fn signal(&mut self, what: Ephemeral) -> Vec<u8> {
+        let epoch = self.signal_epoch();
+        self.mls.seal_signal(&GROUP, &epoch, what, NOW_MS, 1).expect("sealed")
+    }
+
+    /// Who this device takes it to be from, and what it says.
+    fn hear(&mut self, signal: &[u8]) -> Option<(DeviceRef, Ephemeral)> {
+        let epoch = self.signal_epoch();
+        self.mls.open_signal(&GROUP, &epoch, signal).map(|opened| (opened.from, opened.what))
+    }
+
+    /// Seals whatever a member could who does not keep to the rules.
+    fn forge(&mut self, group: &[u8; 32], content: v1::SignalContent) -> Vec<u8> {
+        let epoch = self.signal_epoch();
+        let (plain, aad) = (signal::encode(content), signal::associated_data(group, epoch.epoch));
+        let crypto = &self.mls.crypto;
+        let sealed = crypto.aead_encrypt(AeadType::ChaCha20Poly1305, &epoch.key, &plain, &[7; 12], &aad).expect("sealed");
+        [&[7; 12], sealed.as_slice()].concat()
     }
 
     fn authenticator(&mut self) -> (u64, Vec<u8>) {
@@ -190,4 +219,94 @@ fn foreign_welcomes_and_packages_are_refused() {
     assert!(matches!(claimed(&bytes, ann.mls.me, &key), Err(MlsError::Credential)));
     assert!(matches!(claimed(&bytes, me, &ann.mls.key.public()), Err(MlsError::Credential)));
     assert!(matches!(claimed(&bytes[1..], me, &key), Err(MlsError::Malformed)));
+}
+
+const TYPING: Ephemeral = Ephemeral::Typing { active: true };
+
+fn viewing() -> Ephemeral {
+    Ephemeral::Custom { kind: "viewing".to_owned(), payload: b"page 3".to_vec() }
+}
+
+#[test]
+fn signals_are_opened_by_members_of_their_epoch_and_by_nobody_else() {
+    let (mut ann, mut ben) = pair();
+    for what in [TYPING, Ephemeral::Typing { active: false }, viewing()] {
+        let signal = ann.signal(what.clone());
+        assert_eq!(signal.len() % 256, 12 + 16, "padded");
+        assert_eq!(ben.hear(&signal), Some((ann.mls.me, what)));
+        for changed in 0..signal.len() {
+            let mut broken = signal.clone();
+            broken[changed] ^= 1;
+            assert_eq!(ben.hear(&broken), None, "byte {changed} was changed");
+        }
+        assert!(ben.hear(&signal[..11]).is_none() && ben.hear(&[]).is_none());
+    }
+    let (early, before) = (ann.signal(TYPING), ben.signal_epoch());
+    let staged = ann.tx(|mls, tx| mls.stage(tx, &GROUP, Change::default(), &[])).expect("staged");
+    ann.adopt(&staged);
+    ben.group(|_, provider, group| Mls::follow(provider, group, &staged.commit, &[])).expect("followed");
+    assert_eq!(ben.hear(&early), None, "each epoch has a key of its own");
+    assert!(ben.mls.open_signal(&GROUP, &before, &early).is_some(), "which may be kept for a while");
+    let mut stranger = Device::new();
+    stranger.create();
+    let foreign = stranger.signal(TYPING);
+    assert_eq!(ben.hear(&foreign), None, "a group of the same id and other members");
+}
+
+#[test]
+fn ten_thousand_signals_leave_messages_readable() {
+    let (mut ann, mut ben) = pair();
+    let before = ann.encrypt(b"before");
+    let epoch = ann.signal_epoch();
+    let signals: Vec<Vec<u8>> =
+        (0..10_000).map(|counter| ann.mls.seal_signal(&GROUP, &epoch, TYPING, NOW_MS, counter).expect("sealed")).collect();
+    let after = ann.encrypt(b"after");
+    assert_eq!(ben.open(&after).expect("no generation was skipped"), b"after");
+    assert_eq!(ben.open(&before).expect("nor lost"), b"before");
+    assert!(ben.hear(&signals[9_999]).is_some() && ben.hear(&signals[0]).is_some());
+}
+
+#[test]
+fn a_member_can_forge_typing_of_another_and_nothing_that_is_signed() {
+    let (mut ann, mut ben) = pair();
+    let anns_leaf = ben.signal_epoch().leaves.iter().find(|leaf| leaf.of == ann.mls.me).expect("a member").index;
+    let content = |leaf, kind| v1::SignalContent { leaf, epoch: 1, sent_at_ms: NOW_MS, counter: 1, kind, ..Default::default() };
+    let typing = || Some(Kind::Typing(v1::Typing { active: true }));
+    let forged = ben.forge(&GROUP, content(anns_leaf, typing()));
+    assert_eq!(ann.hear(&forged), Some((ann.mls.me, TYPING)), "typing is authenticated to the group only");
+    for (why, forged) in [
+        ("no such leaf", ben.forge(&GROUP, content(99, typing()))),
+        ("another group", ben.forge(&[1; 32], content(anns_leaf, typing()))),
+        ("another epoch inside", ben.forge(&GROUP, v1::SignalContent { epoch: 2, ..content(anns_leaf, typing()) })),
+        ("of no kind", ben.forge(&GROUP, content(anns_leaf, None))),
+    ] {
+        assert_eq!(ann.hear(&forged), None, "{why}");
+    }
+    let bens_leaf = 1 - anns_leaf;
+    let signed = |leaf, kind: &str, key: &DeviceKey, said: &str| {
+        let signed = sovereign_proto::signed::Signal {
+            group_id: &GROUP,
+            epoch: 1,
+            leaf,
+            sent_at_ms: NOW_MS,
+            counter: 1,
+            kind: said,
+            payload: b"",
+        };
+        let signature = key.sign(&signed.to_bytes()).to_vec().into();
+        content(leaf, Some(Kind::Custom(v1::Custom { kind: kind.to_owned(), payload: bytes::Bytes::new(), signature })))
+    };
+    let (key, other) = (Arc::clone(&ben.mls.key), DeviceKey::generate());
+    let long = "k".repeat(65);
+    for (why, content, heard) in [
+        ("in order", signed(bens_leaf, "k", &key, "k"), true),
+        ("another's leaf", signed(anns_leaf, "k", &key, "k"), false),
+        ("another key", signed(bens_leaf, "k", &other, "k"), false),
+        ("something else was signed", signed(bens_leaf, "k", &key, "l"), false),
+        ("a kind without a name", signed(bens_leaf, "", &key, ""), false),
+        ("a kind with too long a name", signed(bens_leaf, &long, &key, &long), false),
+    ] {
+        let forged = ben.forge(&GROUP, content);
+        assert_eq!(ann.hear(&forged).is_some(), heard, "{why}");
+    }
 }

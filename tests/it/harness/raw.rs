@@ -252,6 +252,31 @@ impl Raw {
         self.frame(Envelope { request_id: 0, body: Some(envelope::Body::Notice(notice)) }.encode_to_vec()).await;
     }
 
+    /// One-way: a signal, whatever stands in it.
+    pub async fn signal(&mut self, group_id: &[u8], ciphertext: &[u8]) {
+        self.frame(signal_frame(group_id, ciphertext)).await;
+    }
+
+    /// The ciphertexts of the signals that have come by the time the server answers, other pushes passed over. Asked
+    /// more than once, because answers do not wait for what else is to be sent.
+    pub async fn signals(&mut self) -> Vec<Bytes> {
+        for _ in 0..10 {
+            self.call(v1::PingRequest { client_time_ms: 0 }).await.unwrap_or_else(|failure| panic!("{}", failure.message));
+        }
+        let pushes = std::mem::take(&mut self.pushes);
+        let signal = |push| if let push::Body::Signal(signal) = push { Some(signal.ciphertext) } else { None };
+        pushes.into_iter().filter_map(signal).collect()
+    }
+
+    /// The next signal, other pushes passed over.
+    pub async fn next_signal(&mut self) -> v1::Signal {
+        loop {
+            if let push::Body::Signal(signal) = self.push().await {
+                return signal;
+            }
+        }
+    }
+
     /// Sends the bytes as one binary frame, whatever they are.
     pub async fn frame(&mut self, bytes: Vec<u8>) {
         self.message(Message::binary(Bytes::from(bytes))).await;
@@ -340,6 +365,13 @@ impl Raw {
         }
         Ok(())
     }
+}
+
+/// A signal of epoch 1 as it travels to the server.
+pub fn signal_frame(group_id: &[u8], ciphertext: &[u8]) -> Vec<u8> {
+    let (group_id, ciphertext) = (Bytes::copy_from_slice(group_id), Bytes::copy_from_slice(ciphertext));
+    let body = Some(v1::notice::Body::Signal(v1::Signal { group_id, epoch: 1, ciphertext }));
+    Envelope { request_id: 0, body: Some(envelope::Body::Notice(v1::Notice { body })) }.encode_to_vec()
 }
 
 /// A peer that reads and never answers.

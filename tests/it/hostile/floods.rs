@@ -23,7 +23,7 @@ use crate::harness::{
 const CUT: Duration = Duration::from_secs(15);
 
 /// The payload as a masked binary frame (with the mask 0, which changes nothing), as often as fits 256 KiB.
-fn frames(payload: &[u8]) -> Vec<u8> {
+pub fn frames(payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).ok().filter(|length| *length < 126).expect("a short payload");
     let frame = [&[0x82, 0x80 | length, 0, 0, 0, 0][..], payload].concat();
     frame.repeat((256 << 10) / frame.len())
@@ -35,7 +35,7 @@ fn acknowledge(positions: Vec<v1::Position>) -> Vec<u8> {
 }
 
 /// Writes the frames over and over, reading whatever comes, until the server ends the connection.
-async fn flood_until_cut(raw: &mut Raw, frames: &[u8]) {
+pub async fn flood_until_cut(raw: &mut Raw, frames: &[u8]) {
     let (mut reader, mut writer) = tokio::io::split(raw.stream());
     let writing = async { while writer.write_all(frames).await.is_ok() {} };
     let reading = async {
@@ -46,7 +46,7 @@ async fn flood_until_cut(raw: &mut Raw, frames: &[u8]) {
 }
 
 /// A second device of Ada's that she has approved.
-async fn further_device(server: &TestServer, ada: &mut Raw, keys: &Keys) -> Keys {
+pub async fn further_device(server: &TestServer, ada: &mut Raw, keys: &Keys) -> Keys {
     let proof = Some(keys.proof(&ada.hello, keys.account, PURPOSE_CHANGE_PASSWORD));
     let password = "a password".to_owned();
     let request = ChangePasswordRequest { old_password: String::new(), new_password: password.clone(), proof };

@@ -11,16 +11,16 @@ use crate::harness::{
 };
 
 /// Noise of allocator, caches and threads.
-const TOLERATED: usize = 24 << 20;
+pub const TOLERATED: usize = 24 << 20;
 
 /// The peak of a server's memory from some moment on.
-struct Peak {
+pub struct Peak {
     status: String,
     before: usize,
 }
 
 impl Peak {
-    fn of(server: &TestServer) -> Self {
+    pub fn of(server: &TestServer) -> Self {
         let ready = fs::read(server.data().join("ready.json")).expect("the server is ready");
         let ready: serde_json::Value = serde_json::from_slice(&ready).expect("ready.json is JSON");
         let process = format!("/proc/{}", ready["pid"]);
@@ -30,7 +30,7 @@ impl Peak {
         Self { status, before }
     }
 
-    fn growth(&self) -> usize {
+    pub fn growth(&self) -> usize {
         bytes(&self.status, "VmHWM:").saturating_sub(self.before)
     }
 }

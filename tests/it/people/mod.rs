@@ -12,3 +12,4 @@ mod membership;
 mod processes;
 mod races;
 mod secrets;
+mod signals;

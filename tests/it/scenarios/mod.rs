@@ -7,3 +7,4 @@ mod membership;
 mod races;
 mod restarts;
 mod secrets;
+mod signals;

@@ -58,6 +58,10 @@ pub(super) struct World {
     /// How many requests of each name came.
     pub(super) counts: HashMap<&'static str, usize>,
     claims: HashMap<Vec<u8>, v1::ClaimKeyPackagesResponse>,
+    /// Every signal that was relayed.
+    pub(super) signals: Vec<v1::Signal>,
+    /// Gets no signals.
+    pub(super) deaf: Option<DeviceRef>,
     /// Changes an entry on its way to this device.
     pub(super) tamper: Option<(DeviceRef, Tamper)>,
 }
@@ -155,10 +159,41 @@ impl FakeServer {
         self.world().devices.entry(device).or_default().session = None;
     }
 
+    /// Breaks the connection until `resume`.
+    pub(super) fn interrupt(&self, device: DeviceRef) -> mpsc::Sender<ConnectionEvent> {
+        let session = self.world().devices.entry(device).or_default().session.take();
+        let events = session.expect("the device is connected").events;
+        let _ = events.try_send(ConnectionEvent::State(ConnectionState::Backoff { wait_ms: 0 }, Cause::Requested));
+        events
+    }
+
+    pub(super) fn resume(&self, device: DeviceRef, events: &mpsc::Sender<ConnectionEvent>) {
+        self.sign_in(device, events);
+    }
+
     pub(super) fn push(&self, device: DeviceRef, body: push::Body) {
         if let Some(session) = &self.world().devices.entry(device).or_default().session {
             let _ = session.events.try_send(ConnectionEvent::Push(body));
         }
+    }
+
+    /// To the other members who are connected, and kept for the test.
+    fn relay(&self, from: DeviceRef, signal: v1::Signal) {
+        let mut guard = self.world();
+        let world = &mut *guard;
+        let group = &world.groups[signal.group_id.as_ref()];
+        let others: Vec<DeviceRef> = group
+            .windows
+            .iter()
+            .filter(|(device, window)| **device != from && window.1.is_none())
+            .map(|(device, _)| *device)
+            .collect();
+        for other in others.into_iter().filter(|other| Some(*other) != world.deaf) {
+            if let Some(session) = &world.devices.entry(other).or_default().session {
+                let _ = session.events.try_send(ConnectionEvent::Push(push::Body::Signal(signal.clone())));
+            }
+        }
+        world.signals.push(signal);
     }
 
     /// Every message of the group's log by its client id, in order.
@@ -202,7 +237,11 @@ impl Remote for Line {
     }
 
     fn notify(&self, notice: v1::Notice) {
-        let Some(v1::notice::Body::Acknowledge(acknowledge)) = notice.body else { return };
+        let acknowledge = match notice.body {
+            Some(v1::notice::Body::Acknowledge(acknowledge)) => acknowledge,
+            Some(v1::notice::Body::Signal(signal)) => return self.server.relay(self.device, signal),
+            None => return,
+        };
         let mut world = self.server.world();
         let device = world.devices.entry(self.device).or_default();
         for position in acknowledge.positions {
