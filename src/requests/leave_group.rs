@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sovereign_proto::v1::{LeaveGroupRequest, LeaveGroupResponse};
 
-use super::{Handle, nomination, parse};
+use super::{Handle, nomination, parse, presence};
 use crate::{caller::Device, refusal::Refusal, server::Server};
 
 impl Handle for LeaveGroupRequest {
@@ -15,6 +15,7 @@ impl Handle for LeaveGroupRequest {
         if !server.store.leave(group, device.device).await? {
             return Err(Refusal::not_found());
         }
+        presence::parted(server, &[device.account]);
         nomination::raise(server, group).await?;
         Ok(LeaveGroupResponse {})
     }

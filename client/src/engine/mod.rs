@@ -14,7 +14,9 @@ mod direct;
 mod joins;
 mod outbox;
 mod people;
+mod presence;
 mod reading;
+mod receipts;
 mod receiver;
 mod records;
 mod remote;
@@ -47,7 +49,7 @@ pub(crate) use self::{
     records::{AccountRecord, IntentKind, Said, Stage},
     remote::Remote,
 };
-use self::{waiters::Waiters, worker::Workers};
+use self::{presence::Attendance, waiters::Waiters, worker::Workers};
 use crate::{
     clock::Clock,
     connection::{Cause, ConnectionState},
@@ -80,6 +82,11 @@ pub(crate) struct Engine {
     /// Manifests are verified one chain at a time.
     learning: tokio::sync::Mutex<()>,
     stock: tokio::sync::Mutex<()>,
+    attendance: Mutex<Attendance>,
+    /// Watch lists are sent one at a time: the last one counts.
+    watching: tokio::sync::Mutex<()>,
+    /// Groups whose read marker is on its way.
+    marking: Mutex<HashSet<[u8; 32]>>,
     /// How the last look after the stock of key packages ended; `None`: it has not ended yet.
     stocked: watch::Sender<Option<Result<(), Error>>>,
 }
@@ -100,6 +107,9 @@ impl Engine {
             creating: tokio::sync::Mutex::default(),
             learning: tokio::sync::Mutex::default(),
             stock: tokio::sync::Mutex::default(),
+            attendance: Mutex::default(),
+            watching: tokio::sync::Mutex::default(),
+            marking: Mutex::default(),
             stocked: watch::channel(None).0,
         })
     }
@@ -211,6 +221,10 @@ impl Engine {
             let positions = effects.acknowledge.into_iter().map(|(id, seq)| v1::Position { group_id: id.into(), seq }).collect();
             let body = v1::notice::Body::Acknowledge(v1::Acknowledge { positions });
             self.remote.notify(v1::Notice { body: Some(body) });
+        }
+        let changed: Vec<[u8; 32]> = effects.events.iter().filter_map(Event::group_with_other_members).collect();
+        if !changed.is_empty() {
+            self.members_changed(&changed);
         }
         for event in effects.events {
             // Nobody needs to listen.
