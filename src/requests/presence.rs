@@ -38,6 +38,7 @@ pub async fn known(server: &Server, account: AccountId) -> Result<Known, StoreEr
 }
 
 /// An account that may be watched, in the hub's words.
+#[must_use]
 pub fn watched(seen: Seen) -> Known {
     Known { account: seen.account, hidden: seen.hidden, last_there: seen.last_there }
 }

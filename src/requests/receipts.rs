@@ -21,6 +21,7 @@ pub fn shown_to(receipts: &[Receipt], account: AccountId) -> impl Iterator<Item 
 }
 
 /// In the hub's words.
+#[must_use]
 pub fn progress(receipt: &Receipt) -> Progress {
     Progress { delivered: receipt.delivered, read: receipt.read }
 }

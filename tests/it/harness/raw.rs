@@ -272,6 +272,11 @@ impl Raw {
         }
     }
 
+    /// The pushes that have come and were not waited for.
+    pub fn waiting_pushes(&mut self) -> impl Iterator<Item = push::Body> + '_ {
+        self.pushes.drain(..)
+    }
+
     /// The next entries of a log, other pushes passed over.
     pub async fn entries(&mut self, group_id: &[u8]) -> Vec<v1::Entry> {
         loop {

@@ -8,6 +8,7 @@ mod devices;
 mod exits;
 mod groups;
 mod membership;
+mod presence;
 mod processes;
 mod races;
 mod secrets;

@@ -4,6 +4,8 @@ mod absence;
 mod crashes;
 mod gaps;
 mod membership;
+mod presence;
 mod races;
+mod receipts;
 mod restarts;
 mod secrets;
