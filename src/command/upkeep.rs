@@ -18,7 +18,7 @@ use crate::{
 const ACKNOWLEDGEMENTS: Duration = Duration::from_millis(250);
 /// How often members are looked for who should commit what a group needs.
 const NOMINATIONS: Duration = Duration::from_secs(1);
-/// How often presences are looked after: whose moment is over, and who is not in relation any more.
+/// How often watchers are told what has changed, and relations in doubt are looked at.
 const PRESENCE: Duration = Duration::from_millis(250);
 /// How often members are told who has got further.
 const RECEIPTS: Duration = Duration::from_secs(1);

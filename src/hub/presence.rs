@@ -1,8 +1,9 @@
 //! Who shows what, and who is told: a value over (what happened, now), which knows neither network nor disk.
 //!
-//! A change costs as much as there are live watchers of that account, a connection as much as its own watch list. What
-//! a watcher has not been told yet is a set of accounts in its inbox and not a queue: the state is looked up when it is
-//! sent, so that the last one is told and nothing piles up.
+//! A change costs as much as there are live watchers of that account, a connection as much as its own watch list.
+//! Changes are told at the next turn ([`Presences::settle`]), so that somebody who changes all the time costs the others
+//! no more than that. What a watcher has not been told yet is a set of accounts in its inbox and not a queue: the state
+//! is looked up when it is sent, so that the last one is told and nothing piles up.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -46,6 +47,8 @@ pub struct Known {
 pub struct Presences {
     accounts: HashMap<AccountId, Entry>,
     watches: HashMap<DeviceId, Watch>,
+    /// Accounts that watchers see differently since the last turn.
+    changed: HashSet<AccountId>,
     /// Devices that are gone and still shown for a moment, in the order of their ends.
     fading: VecDeque<(Instant, AccountId, DeviceId)>,
     /// When accounts were there, to be made durable.
@@ -122,7 +125,7 @@ impl Presences {
         }
     }
 
-    /// Whose moment is over goes.
+    /// A turn: whose moment is over goes, and watchers are told what has changed.
     pub fn settle(&mut self, now: Instant, wall: UnixMs) {
         while let Some((until, account, device)) = self.fading.front().copied().filter(|(until, ..)| *until <= now) {
             self.fading.pop_front();
@@ -131,6 +134,10 @@ impl Presences {
                 self.was_there(account, wall);
                 self.change(account, |entry| entry.devices.retain(|showing| !over(showing)));
             }
+        }
+        for account in self.changed.drain() {
+            let watchers = self.accounts.get(&account).into_iter().flat_map(|entry| &entry.watchers);
+            watchers.filter_map(|watcher| self.watches.get(watcher)).for_each(|watch| watch.inbox.presence(account));
         }
     }
 
@@ -257,15 +264,13 @@ impl Presences {
         }
     }
 
-    /// Changes an account, and tells its watchers if they see the difference.
+    /// Changes an account; its watchers are told if they see a difference.
     fn change(&mut self, account: AccountId, change: impl FnOnce(&mut Entry)) {
         let entry = self.accounts.entry(account).or_default();
         let before = entry.shown();
         change(entry);
-        if entry.shown() != before {
-            let watches = &self.watches;
-            let inboxes = entry.watchers.iter().filter_map(|watcher| watches.get(watcher));
-            inboxes.for_each(|watch| watch.inbox.presence(account));
+        if entry.shown() != before && !entry.watchers.is_empty() {
+            self.changed.insert(account);
         }
         self.release(account, |_| {});
     }
@@ -351,8 +356,9 @@ mod tests {
             self.presences.settle(self.now, NOON);
         }
 
-        /// What Bob is told next.
+        /// What Bob is told at the next turn.
         fn told(&mut self) -> Option<Shown> {
+            self.pass(Duration::ZERO);
             let waiting = self.inbox.take_hints()?.presence;
             let (number, mut told) = self.presences.look(BOBS, &self.inbox, &waiting);
             assert!(number > 1 && told.len() <= 1, "one state an account");
@@ -443,7 +449,8 @@ mod tests {
         scene.presences.gone(BOBS, BOB, scene.now);
         scene.pass(PRESENCE_GRACE);
         scene.presences.there(9);
-        let Presences { accounts, watches, fading, there, doubts, .. } = scene.presences;
-        assert!(accounts.is_empty() && watches.is_empty() && fading.is_empty() && there.is_empty() && doubts.is_empty());
+        let Presences { accounts, watches, changed, fading, there, doubts, .. } = scene.presences;
+        assert!(accounts.is_empty() && watches.is_empty() && changed.is_empty());
+        assert!(fading.is_empty() && there.is_empty() && doubts.is_empty());
     }
 }

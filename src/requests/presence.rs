@@ -43,7 +43,8 @@ pub fn watched(seen: Seen) -> Known {
     Known { account: seen.account, hidden: seen.hidden, last_there: seen.last_there }
 }
 
-/// Several times a second: who is gone for good goes, relations in doubt are looked at, and who was there is noted.
+/// Several times a second: who is gone for good goes, watchers are told what changed, relations in doubt are looked at, and
+/// who was there is noted.
 pub async fn tick(server: &Arc<Server>) -> Result<(), StoreError> {
     server.hub.presences().settle(monotonic(), server.clock.now_ms());
     let doubts = server.hub.presences().doubts(DOUBTS_PER_TURN);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sovereign::clock::monotonic;
 use sovereign_proto::{
     signed::PURPOSE_CHANGE_PASSWORD,
-    v1::{ChangePasswordRequest, LeaveGroupRequest, PresenceState, PublishManifestRequest},
+    v1::{ChangePasswordRequest, LeaveGroupRequest, PresenceState, PublishManifestRequest, SetPresenceRequest},
 };
 
 use crate::{
@@ -70,6 +70,34 @@ async fn a_connection_that_died_silently_is_gone_soon_after_it_was_found_dead() 
     let after = told.saturating_duration_since(found_dead);
     println!("told {after:?} after the discovery");
     assert!(after < SOON, "told {after:?} after the discovery");
+}
+
+#[tokio::test]
+async fn who_changes_all_the_time_is_told_now_and_then_and_as_it_ended() {
+    const CHANGES: usize = 3000;
+    let server = TestServer::start().await;
+    let (mut ada, mut bob, _eve) = three(&server).await;
+    for _ in 0..CHANGES / 30 {
+        let mut asked = Vec::new();
+        for round in 0..30 {
+            let state = if round % 2 == 0 { PresenceState::Away } else { PresenceState::Online };
+            asked.push(ada.person.raw.send(SetPresenceRequest { state: state.into() }).await);
+        }
+        for id in asked {
+            ada.person.raw.answer::<SetPresenceRequest>(id).await.expect("shown");
+        }
+    }
+    // Everything before this has been told when this is.
+    drop(ada.person.raw);
+    let mut pushes = 0;
+    loop {
+        pushes += 1;
+        let told = bob.person.raw.next_presence().await;
+        if told[0].state() == PresenceState::Offline {
+            break;
+        }
+    }
+    assert!(pushes < CHANGES / 10, "{pushes} pushes for {CHANGES} changes");
 }
 
 #[tokio::test]
