@@ -129,9 +129,11 @@ impl Inbox {
 
     /// Takes the hints that may be sent now, if there are any.
     pub fn take_hints(&self) -> Option<Hints> {
-        if !self.hinted.swap(false, Ordering::Acquire) {
+        if !self.hinted.load(Ordering::Acquire) {
             return None;
         }
+        // Whatever comes from here on hints again.
+        self.hinted.store(false, Ordering::Release);
         let mut hints = self.hints();
         let receipts = std::mem::take(&mut hints.receipts);
         hints.receipts_waiting = 0;

@@ -1,7 +1,5 @@
 //! Who may see whom, and what accounts hide.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
@@ -65,53 +63,33 @@ impl Store {
 }
 
 fn visible(db: &Connection, viewer: AccountId, subjects: &[AccountId]) -> Sql<Vec<Seen>> {
-    let relations = Relations::of(db, viewer)?;
-    let sql = "SELECT account_no, hide_presence, last_there FROM accounts WHERE account_id = ?1 AND enabled = 1";
+    let enabled = |account: AccountId| -> Sql<Option<(i64, Seen)>> {
+        let sql = "SELECT account_no, hide_presence, last_there FROM accounts WHERE account_id = ?1 AND enabled = 1";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, Seen { account, hidden: row.get(1)?, last_there: uint(row, 2)? }));
+        db.prepare_cached(sql)?.query_one([account], row).optional()
+    };
+    let Some((viewer_no, _)) = enabled(viewer)? else { return Ok(Vec::new()) };
     let mut seen = Vec::new();
-    for subject in subjects {
-        let row = |row: &Row<'_>| Ok((row.get(0)?, Seen { account: *subject, hidden: row.get(1)?, last_there: uint(row, 2)? }));
-        let found: Option<(i64, Seen)> = db.prepare_cached(sql)?.query_one([*subject], row).optional()?;
-        let Some((subject_no, known)) = found.filter(|_| *subject != viewer) else { continue };
-        if relations.may_see(db, subject_no)? {
+    for subject in subjects.iter().filter(|subject| **subject != viewer) {
+        let Some((subject_no, known)) = enabled(*subject)? else { continue };
+        if may_see(db, viewer_no, subject_no)? {
             seen.push(known);
         }
     }
     Ok(seen)
 }
 
-/// To whom somebody stands in relation: whoever shares a group. The one place that decides it, for presence.
-struct Relations {
-    /// The logs that the account's devices are leaves of.
-    logs: HashSet<i64>,
-}
-
-/// The groups (and own logs) that an account's devices read as leaves, those it is leaving left out.
-const LOGS: &str = "SELECT log_no FROM devices JOIN windows USING (device_no)
-                    WHERE account_no = ?1 AND leave_seq IS NULL AND windows.state = 0 AND removal_asked = 0";
-
-impl Relations {
-    fn of(db: &Connection, viewer: AccountId) -> Sql<Self> {
-        let sql = "SELECT account_no FROM accounts WHERE account_id = ?1 AND enabled = 1";
-        let viewer: Option<i64> = db.prepare_cached(sql)?.query_one([viewer], |row| row.get(0)).optional()?;
-        let logs = match viewer {
-            Some(viewer) => db.prepare_cached(LOGS)?.query_map([viewer], |row| row.get(0))?.collect::<Sql<_>>()?,
-            None => HashSet::new(),
-        };
-        Ok(Self { logs })
-    }
-
-    /// Whether the two stand in relation: either both may see each other, or none.
-    fn may_see(&self, db: &Connection, subject: i64) -> Sql<bool> {
-        if self.logs.is_empty() {
-            return Ok(false);
-        }
-        let mut statement = db.prepare_cached(LOGS)?;
-        let mut logs = statement.query([subject])?;
-        while let Some(row) = logs.next()? {
-            if self.logs.contains(&row.get(0)?) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
+/// Whether the two stand in relation, so that each may see the other: both are in a group that neither is leaving. The
+/// one place that decides it.
+fn may_see(db: &Connection, viewer: i64, subject: i64) -> Sql<bool> {
+    // From the subject's groups, each looked up by the viewer's devices.
+    db.prepare_cached(
+        "SELECT 1 FROM devices AS theirs CROSS JOIN windows AS there ON there.device_no = theirs.device_no
+         CROSS JOIN devices AS own CROSS JOIN windows AS here ON here.log_no = there.log_no AND here.device_no = own.device_no
+         WHERE theirs.account_no = ?2 AND own.account_no = ?1
+           AND there.leave_seq IS NULL AND there.state = 0 AND there.removal_asked = 0
+           AND here.leave_seq IS NULL AND here.state = 0 AND here.removal_asked = 0
+         LIMIT 1",
+    )?
+    .exists([viewer, subject])
 }

@@ -5,6 +5,7 @@ mod crash;
 mod devices;
 mod fake;
 mod messages;
+mod receipts;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
