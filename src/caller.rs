@@ -84,6 +84,15 @@ impl Caller for Device {
     }
 }
 
+/// An active device with the inbox of this very connection: for what ends with it.
+pub struct Connected(pub Device, pub Arc<Inbox>);
+
+impl Caller for Connected {
+    fn admit(connection: &Arc<Connection>) -> Result<Self, Refusal> {
+        Device::admit(connection).map(|device| Self(device, Arc::clone(&connection.inbox)))
+    }
+}
+
 /// A device of the account, pending or active.
 pub struct Enrolled(pub Device);
 

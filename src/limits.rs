@@ -94,6 +94,20 @@ pub const INVITE_SECONDS: std::ops::RangeInclusive<u64> = 60..=365 * 24 * 3600;
 pub const CACHED_GROUPS: usize = 256;
 /// How long a member who was asked to commit for its group has before the next one is asked.
 pub const NOMINATION_LEASE: Duration = Duration::from_secs(10);
+/// Accounts that one connection watches.
+pub const WATCHED_ACCOUNTS: usize = 512;
+/// How long a device that is gone is still shown, in case it comes back.
+pub const PRESENCE_GRACE: Duration = Duration::from_secs(1);
+/// To what "last seen" is rounded down, in milliseconds.
+pub const LAST_SEEN_STEP_MS: u64 = 5 * 60 * 1000;
+/// Watchers whose relations are looked at again in one go.
+pub const DOUBTS_PER_TURN: usize = 256;
+/// Accounts whose "last seen" is written in one go.
+pub const LAST_SEEN_PER_TURN: usize = 1024;
+/// Accounts of a group in which receipts are told; larger groups have none.
+pub const RECEIPT_ACCOUNTS: usize = 64;
+/// Members with news of receipts that wait for one session.
+pub const WAITING_RECEIPTS: usize = 1024;
 /// Life of a ticket.
 pub const TICKET: Duration = Duration::from_secs(30);
 
@@ -138,5 +152,7 @@ const _: () = assert!(BYTES_PER_PAGE <= SEND_BUFFER && SEND_BUFFER < SEND_BUFFER
 const _: () = assert!(SIGNAL_BUFFER < SEND_BUFFER && WAITING_SIGNALS_PER_SENDER <= WAITING_SIGNALS, "signals go first");
 const _: () = assert!(DEVICES_PER_CLAIM * KEY_PACKAGE <= LARGEST_ANSWER, "a claim's packages fit an answer");
 const _: () = assert!(BYTES_PER_PAGE <= ENTRIES_CREDIT, "a page fits the credit");
+const _: () = assert!(WATCHED_ACCOUNTS < FIELDS_PER_REQUEST, "a watch list decodes");
+const _: () = assert!((WATCHED_ACCOUNTS + WAITING_RECEIPTS) * 128 < SEND_BUFFER, "all that waits fits the send buffer");
 const _: () =
     assert!(POSITIONS <= FIELDS_PER_REQUEST && KEY_PACKAGES_PER_REQUEST <= FIELDS_PER_REQUEST, "allowed batches decode");

@@ -19,7 +19,17 @@ use crate::{
 };
 
 /// What this server can do beyond the base protocol, as `Hello` announces it.
-pub const FEATURES: &[&str] = &["tokens", "tickets", "external-commits", "epoch-confirmation", "group-reset", "exchange", "signals"];
+pub const FEATURES: &[&str] = &[
+    "tokens",
+    "tickets",
+    "external-commits",
+    "epoch-confirmation",
+    "group-reset",
+    "exchange",
+    "signals",
+    "presence",
+    "receipts",
+];
 
 /// The bundle.
 pub struct Server {

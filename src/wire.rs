@@ -8,7 +8,8 @@ use sovereign_proto::{
 };
 
 use crate::{
-    ids::{DeviceId, GroupId, LogId},
+    hub::{Progress, Shown},
+    ids::{AccountId, DeviceId, GroupId, LogId},
     store::{Item, SenderRef, SkipReason, StoredEntry},
 };
 
@@ -44,6 +45,27 @@ pub fn entry(item: &Item, device: DeviceId) -> v1::Entry {
             v1::Entry { seq: entry.seq, time_ms: entry.time, body }
         }
     }
+}
+
+/// What is seen of accounts.
+#[must_use]
+pub fn presences(seen: impl IntoIterator<Item = (AccountId, Shown)>) -> Vec<v1::AccountPresence> {
+    let presence = |(account, shown): (AccountId, Shown)| {
+        let (state, last_seen_ms) = match shown {
+            Shown::Online => (v1::PresenceState::Online, 0),
+            Shown::Away => (v1::PresenceState::Away, 0),
+            Shown::Offline { last_seen } => (v1::PresenceState::Offline, last_seen),
+        };
+        v1::AccountPresence { account_id: Bytes::copy_from_slice(account.as_bytes()), state: state.into(), last_seen_ms }
+    };
+    seen.into_iter().map(presence).collect()
+}
+
+/// How far a member has got.
+#[must_use]
+pub fn receipt(account: AccountId, progress: Progress) -> v1::Receipt {
+    let account_id = Bytes::copy_from_slice(account.as_bytes());
+    v1::Receipt { account_id, delivered_seq: progress.delivered, read_seq: progress.read }
 }
 
 fn own(entry: &StoredEntry, device: DeviceId) -> Option<v1::Own> {

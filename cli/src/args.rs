@@ -6,7 +6,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
     exit,
-    verbs::{devices, group, groups, history, join, listen, login, send},
+    verbs::{devices, group, groups, history, join, listen, login, presence, receipts, send},
 };
 
 const EXAMPLES: &str = "\
@@ -101,8 +101,12 @@ pub(crate) enum Verb {
     Groups(groups::Args),
     /// Make and change groups
     Group(group::Args),
-    /// Print the messages of a group
+    /// Print the messages of a group; with --json also who has received and read the own ones
     History(history::Args),
+    /// Show who is there, or what you show of yourself
+    Presence(presence::Args),
+    /// Switch delivered and read marks on or off
+    Receipts(receipts::Args),
 }
 
 fn concat_help() -> String {
@@ -142,6 +146,9 @@ mod tests {
             "sov group leave g",
             "sov group rename g n",
             "sov history g --limit 5 -vv",
+            "sov presence",
+            "sov presence hidden --json",
+            "sov receipts off",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -158,6 +165,8 @@ mod tests {
             "sov listen --count 0",
             "sov group add g",
             "sov --timeout 0 groups",
+            "sov presence gone",
+            "sov receipts",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -16,6 +16,12 @@ pub(crate) enum Event {
         from: String,
         text: String,
         time_ms: u64,
+        /// Of an own message in the history: the usernames of those who have it.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        delivered: Vec<String>,
+        /// The same of those who say to have read it.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        read: Vec<String>,
     },
     /// A message was durably accepted by the server.
     Sent { group: String, seq: u64 },

@@ -68,9 +68,10 @@ fn json(event: &Event) -> String {
 fn human(event: &Event, style: Style) -> String {
     let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
     match event {
-        Event::Message { title, from, text, time_ms, .. } => {
+        Event::Message { title, from, text, time_ms, delivered, read, .. } => {
             let (time, from) = (dim(&utc(*time_ms), style), bold(&safe(from), style));
-            format!("{time} {} {from}: {}", dim(&format!("[{}]", safe(title)), style), safe(text).replace('\n', "\n    "))
+            let marks = dim(&marks(delivered, read), style);
+            format!("{time} {} {from}: {}{marks}", dim(&format!("[{}]", safe(title)), style), safe(text).replace('\n', "\n    "))
         }
         Event::Sent { group, seq } => format!("sent ({}, no. {seq})", short(group)),
         Event::SendFailed { group, reason, .. } => {
@@ -129,6 +130,19 @@ fn human(event: &Event, style: Style) -> String {
         Event::Group { group, .. } => short(group),
         Event::Device { device, .. } => short(device),
     }
+}
+
+/// Who has an own message, and who has read it.
+fn marks(delivered: &[String], read: &[String]) -> String {
+    let only_delivered: Vec<&str> = delivered.iter().filter(|name| !read.contains(name)).map(String::as_str).collect();
+    let mut marks = String::new();
+    for (word, names) in [("read", read.iter().map(String::as_str).collect()), ("delivered", only_delivered)] {
+        if !names.is_empty() {
+            let separator = if marks.is_empty() { "  (" } else { "; " };
+            write!(marks, "{separator}{word}: {}", safe(&names.join(", "))).expect("a String takes every write");
+        }
+    }
+    if marks.is_empty() { marks } else { marks + ")" }
 }
 
 /// Rows of one kind under a heading, columns as wide as their widest cell.
@@ -198,7 +212,22 @@ mod tests {
             from: "ann".into(),
             text: text.into(),
             time_ms: 1_763_692_200_000,
+            delivered: Vec::new(),
+            read: Vec::new(),
         }
+    }
+
+    #[test]
+    fn an_own_message_says_who_has_it_and_who_read_it() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(marks(&names(&["bob", "eve"]), &names(&["bob"])), "  (read: bob; delivered: eve)");
+        assert_eq!(marks(&names(&["bob"]), &[]), "  (delivered: bob)");
+        assert_eq!(marks(&[], &[]), "");
+        let Event::Message { group, title, seq, from, text, time_ms, .. } = message("hi") else { panic!("a message") };
+        let read = names(&["bob"]);
+        let own = Event::Message { group, title, seq, from, text, time_ms, delivered: read.clone(), read };
+        assert!(render(&[own], Style::Json).stdout.contains("\"delivered\":[\"bob\"],\"read\":[\"bob\"]"));
+        assert!(!render(&[message("hi")], Style::Json).stdout.contains("delivered"));
     }
 
     #[test]

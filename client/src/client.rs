@@ -13,7 +13,7 @@ use crate::{
     enrolment,
     error::Error,
     mls::{DeviceRef, Mls},
-    model::{AccountInfo, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Sent},
+    model::{AccountInfo, Availability, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Presence, Receipt, Sent},
     vault::{Space, Vault},
 };
 
@@ -222,6 +222,41 @@ impl Client {
     /// Shuts a device out for good. `id` as above.
     pub async fn revoke_device(&self, id: &str) -> Result<[u8; 16], Error> {
         self.engine.revoke(id).await
+    }
+
+    /// Shows this account as there or away by this device, now and after every start; or hides it, on all its devices
+    /// until one of them shows it again. Resolves when the server knows.
+    pub async fn set_availability(&self, availability: Availability) -> Result<(), Error> {
+        self.engine.set_availability(availability).await
+    }
+
+    /// Everybody whom this device shares a group with, by username, with account id and presence; of more than 512 people
+    /// only so many. Waits until the server can be asked. Changes are told as [`Event::Presence`].
+    pub async fn presence(&self) -> Result<Vec<(String, [u8; 16], Presence)>, Error> {
+        self.engine.presence().await
+    }
+
+    /// This account has read the group up to `seq`, which others see unless receipts are off. Resolves when this device
+    /// has noted it; the server hears of the newest marker when it can.
+    pub async fn mark_read(&self, group: [u8; 32], seq: u64) -> Result<(), Error> {
+        self.engine.mark_read(group, seq)
+    }
+
+    /// How far this account has read the group on any of its devices, as far as this one knows. 0: nothing.
+    pub async fn read_marker(&self, group: [u8; 32]) -> Result<u64, Error> {
+        self.engine.run(|work| work.read_marker(&group))
+    }
+
+    /// How far the other members have got, by account id: as the server says, or as it said last where it cannot be
+    /// asked now. Empty where receipts are off, and in groups of more than 64 accounts.
+    pub async fn receipts(&self, group: [u8; 32]) -> Result<Vec<Receipt>, Error> {
+        self.engine.receipts(group).await
+    }
+
+    /// Shows others how far this account has received and read, and sees it of them; or neither. For all its devices,
+    /// until it is changed. Resolves when the server knows.
+    pub async fn set_receipts(&self, on: bool) -> Result<(), Error> {
+        self.engine.set_receipts(on).await
     }
 
     /// The group's epoch and its MLS epoch authenticator: equal on all members whose states are equal.

@@ -21,6 +21,6 @@ pub use self::{
     error::{Error, ErrorClass},
     model::{
         AccountInfo, Alarm, Availability, Contact, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, Member, Message,
-        Options, Policy, Presence, Relation, Sent,
+        Options, Policy, Presence, Receipt, Relation, Sent,
     },
 };

@@ -250,6 +250,16 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The group whose leaves this event has changed.
+    pub(crate) fn group_with_other_members(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Joined { group } | Self::Left { group } | Self::MembersChanged { group, .. } => Some(*group),
+            _ => None,
+        }
+    }
+}
+
 /// What is known of somebody's presence. It follows all devices of the account: the most present one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
@@ -274,6 +284,19 @@ pub enum Availability {
     Away,
     /// Nothing is shown to anybody.
     Hidden,
+}
+
+/// How far a member has got in a group. Both numbers are seqs, only grow, and are 0 where nothing is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Whose: 16 bytes.
+    pub account: [u8; 16],
+    /// The username; the account id in hex where it could not be learned.
+    pub username: String,
+    /// A device of the member has everything up to here, durably.
+    pub delivered: u64,
+    /// The member says to have read up to here.
+    pub read: u64,
 }
 
 /// An account that this one has to do with.

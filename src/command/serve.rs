@@ -20,6 +20,7 @@ use crate::{
     auth::server_key,
     clock::Clock,
     config::Config,
+    requests,
     server::Server,
     session::{self, Peer, link::Link},
     store::DataDir,
@@ -72,6 +73,9 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     }
     for task in [operators, upkeep] {
         let _ = task.await;
+    }
+    if requests::presence::last_tick(&server).await.is_err() {
+        tracing::debug!("who was there last was not noted");
     }
     server.store.close().await.map_err(|_| Failure::new(Exit::Io, "the database could not be closed in order"))
 }

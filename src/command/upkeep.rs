@@ -5,15 +5,23 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval},
 };
 
-use crate::{requests::nomination, server::Server, transport::tls::Tls};
+use crate::{
+    requests::{nomination, presence, receipts},
+    server::Server,
+    transport::tls::Tls,
+};
 
 /// How long an acknowledgement may wait in memory.
 const ACKNOWLEDGEMENTS: Duration = Duration::from_millis(250);
 /// How often members are looked for who should commit what a group needs.
 const NOMINATIONS: Duration = Duration::from_secs(1);
+/// How often watchers are told what has changed, and relations in doubt are looked at.
+const PRESENCE: Duration = Duration::from_millis(250);
+/// How often members are told who has got further.
+const RECEIPTS: Duration = Duration::from_secs(1);
 /// How often what has served its time is deleted; each time a bounded part of it.
 const TRIM: Duration = Duration::from_secs(30);
 /// How often the local certificate is looked at; it is renewed weeks before it expires.
@@ -22,26 +30,43 @@ const CERTIFICATE: Duration = Duration::from_hours(12);
 /// Starts all of it; ends when `stopped` turns true. A failing store ends the process elsewhere, so what fails here is
 /// tried again.
 pub(super) fn start(server: &Arc<Server>, tls: &Tls, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
-    let (server, tls, mut stopped) = (Arc::clone(server), tls.clone(), stopped.clone());
-    tokio::spawn(async move {
-        let mut ticks = [ACKNOWLEDGEMENTS, NOMINATIONS, TRIM, CERTIFICATE].map(|period| {
-            let mut ticks = interval(period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            ticks
-        });
-        let [acknowledgements, nominations, trim, certificate] = &mut ticks;
-        loop {
-            tokio::select! {
-                () = told(&mut stopped) => return,
-                _ = acknowledgements.tick() => report(server.store.flush_acknowledgements().await),
-                _ = nominations.tick() => report(nomination::tick(&server).await),
-                _ = trim.tick() => report(server.store.trim(server.clock.now_ms()).await),
-                _ = certificate.tick() => if let Err(error) = tls.reload(server.clock.now_ms()) {
-                    tracing::error!(%error, "the certificate could not be renewed");
-                },
-            }
+    let keeping = keep(Arc::clone(server), tls.clone(), stopped.clone());
+    // Beside the rest: who has much to tell must not delay what is durable.
+    let telling = tell(Arc::clone(server), stopped.clone());
+    tokio::spawn(async { _ = tokio::join!(keeping, telling) })
+}
+
+async fn keep(server: Arc<Server>, tls: Tls, mut stopped: watch::Receiver<bool>) {
+    let [mut acknowledgements, mut nominations, mut trim, mut certificate] =
+        [ACKNOWLEDGEMENTS, NOMINATIONS, TRIM, CERTIFICATE].map(ticks);
+    loop {
+        tokio::select! {
+            () = told(&mut stopped) => return,
+            _ = acknowledgements.tick() => report(server.store.flush_acknowledgements().await),
+            _ = nominations.tick() => report(nomination::tick(&server).await),
+            _ = trim.tick() => report(server.store.trim(server.clock.now_ms()).await),
+            _ = certificate.tick() => if let Err(error) = tls.reload(server.clock.now_ms()) {
+                tracing::error!(%error, "the certificate could not be renewed");
+            },
         }
-    })
+    }
+}
+
+async fn tell(server: Arc<Server>, mut stopped: watch::Receiver<bool>) {
+    let [mut presences, mut progress] = [PRESENCE, RECEIPTS].map(ticks);
+    loop {
+        tokio::select! {
+            () = told(&mut stopped) => return,
+            _ = presences.tick() => report(presence::tick(&server).await),
+            _ = progress.tick() => report(receipts::tick(&server).await),
+        }
+    }
+}
+
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Resolves when it turns true or nobody is left to turn it.

@@ -1,8 +1,11 @@
 //! What the rest of the server leaves for one session. Bounded: wake-ups of one log coalesce, pushes are hints.
 
 use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -10,8 +13,8 @@ use sovereign_proto::v1::push;
 use tokio::sync::Notify;
 
 use crate::{
-    ids::{DeviceId, GroupId, LogId},
-    limits::{WAITING_PUSHES, WAITING_SIGNALS, WAITING_SIGNALS_PER_SENDER},
+    ids::{AccountId, DeviceId, GroupId, LogId, Seq},
+    limits::{WAITING_PUSHES, WAITING_RECEIPTS, WAITING_SIGNALS, WAITING_SIGNALS_PER_SENDER},
     refusal::CloseCode,
 };
 
@@ -19,7 +22,30 @@ use crate::{
 #[derive(Default)]
 pub struct Inbox {
     mail: Mutex<Mail>,
+    hints: Mutex<Hints>,
+    /// Something stands in `hints`: looked at often, so not under the lock.
+    hinted: AtomicBool,
+    tellings: AtomicU64,
     arrived: Notify,
+}
+
+/// How far a member has got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Acknowledged, durably.
+    pub delivered: Seq,
+    /// Read, as the member says.
+    pub read: Seq,
+}
+
+/// What may wait until the socket has room, and of which only the newest state counts.
+#[derive(Default)]
+pub struct Hints {
+    /// Accounts whose presence has changed, each once. Bounded by the watch list.
+    pub presence: BTreeSet<AccountId>,
+    /// Members who have got further. Bounded; beyond it what came last is not told.
+    pub receipts: BTreeMap<GroupId, BTreeMap<AccountId, Progress>>,
+    receipts_waiting: usize,
 }
 
 /// What had been left.
@@ -96,6 +122,54 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
+    /// The account shows another presence than before.
+    pub fn presence(&self, account: AccountId) {
+        if self.hints().presence.insert(account) {
+            self.hint();
+        }
+    }
+
+    /// Changes that have not been sent are of an earlier watch list.
+    pub fn forget_presence(&self) {
+        self.hints().presence.clear();
+    }
+
+    /// The number of the next thing that is told of presence.
+    pub fn next_telling(&self) -> u64 {
+        self.tellings.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Members of a group have got further.
+    pub fn receipts(&self, group: GroupId, progress: &[(AccountId, Progress)]) {
+        let mut hints = self.hints();
+        let Hints { receipts, receipts_waiting, .. } = &mut *hints;
+        for (account, new) in progress {
+            let waits = receipts.get(&group).is_some_and(|group| group.contains_key(account));
+            if !waits {
+                if *receipts_waiting == WAITING_RECEIPTS {
+                    continue;
+                }
+                *receipts_waiting += 1;
+            }
+            receipts.entry(group).or_default().insert(*account, *new);
+        }
+        drop(hints);
+        self.hint();
+    }
+
+    /// Takes the hints that may be sent now, if there are any.
+    pub fn take_hints(&self) -> Option<Hints> {
+        if !self.hinted.load(Ordering::Acquire) {
+            return None;
+        }
+        // Whatever comes from here on hints again.
+        self.hinted.store(false, Ordering::Release);
+        let mut hints = self.hints();
+        let receipts = std::mem::take(&mut hints.receipts);
+        hints.receipts_waiting = 0;
+        Some(Hints { presence: std::mem::take(&mut hints.presence), receipts, receipts_waiting: 0 })
+    }
+
     /// Asks the session to close.
     pub fn close(&self, code: CloseCode) {
         self.lock().close.get_or_insert(code);
@@ -114,6 +188,15 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, Mail> {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hints(&self) -> MutexGuard<'_, Hints> {
+        self.hints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hint(&self) {
+        self.hinted.store(true, Ordering::Release);
+        self.arrived.notify_one();
     }
 }
 
@@ -149,6 +232,26 @@ mod tests {
             (0..2).for_each(|_| inbox.signal(group, DeviceId([sender; 16]), &frame));
         }
         assert_eq!(inbox.take().signals.len(), WAITING_SIGNALS);
+    }
+
+    #[test]
+    fn hints_coalesce_and_are_bounded() {
+        let inbox = Inbox::default();
+        assert!(inbox.take_hints().is_none());
+        let (ada, group) = (AccountId([1; 16]), GroupId([2; 32]));
+        for seq in 0..1000 {
+            inbox.presence(ada);
+            inbox.receipts(group, &[(ada, Progress { delivered: seq, read: 0 })]);
+        }
+        let hints = inbox.take_hints().expect("something waits");
+        assert_eq!(hints.presence, BTreeSet::from([ada]));
+        assert_eq!(hints.receipts[&group], BTreeMap::from([(ada, Progress { delivered: 999, read: 0 })]));
+        for number in 0..=u8::MAX {
+            let members: Vec<_> = (0..64).map(|member| (AccountId([member; 16]), Progress::default())).collect();
+            inbox.receipts(GroupId([number; 32]), &members);
+        }
+        let waiting: usize = inbox.take_hints().expect("something waits").receipts.values().map(BTreeMap::len).sum();
+        assert_eq!(waiting, WAITING_RECEIPTS);
     }
 
     #[tokio::test]

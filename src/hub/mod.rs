@@ -1,10 +1,11 @@
 //! Who is live, and who has to be woken. Knows no disk: losing everything here loses nothing.
 
 mod inbox;
+mod presence;
 mod room;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -16,10 +17,12 @@ use sovereign_proto::v1::push;
 
 use self::room::Room;
 pub use self::{
-    inbox::{Inbox, Mail},
+    inbox::{Hints, Inbox, Mail, Progress},
+    presence::{Known, Presences, Shown, Version},
     room::Relayed,
 };
 use crate::{
+    clock::{UnixMs, monotonic},
     ids::{AccountId, DeviceId, GroupId, LogId},
     refusal::CloseCode,
 };
@@ -28,6 +31,8 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Hub {
     live: Arc<Mutex<Live>>,
+    /// Locked behind `live` where both are.
+    presences: Arc<Mutex<Presences>>,
     next_connection: Arc<AtomicU64>,
 }
 
@@ -62,6 +67,7 @@ impl Hub {
         let mut live = self.lock();
         if let Some(old) = live.take_out(device) {
             old.inbox.close(CloseCode::Superseded);
+            self.presences().gone(device, old.account, monotonic());
         }
         live.devices.insert(device, Registered { connection, account, inbox, groups: Vec::new() });
         Registration { hub: self.clone(), device, connection }
@@ -180,6 +186,58 @@ impl Hub {
         self.lock().rooms.get(&group).map(Room::devices).unwrap_or_default()
     }
 
+    /// Tells the live readers of a group what `progress` gives for their account.
+    pub fn tell_progress(&self, group: GroupId, progress: impl Fn(AccountId) -> Vec<(AccountId, Progress)>) {
+        let live = self.lock();
+        for device in live.rooms.get(&group).map(Room::devices).unwrap_or_default() {
+            let Some(registered) = live.devices.get(&device) else { continue };
+            let news = progress(registered.account);
+            if !news.is_empty() {
+                registered.inbox.receipts(group, &news);
+            }
+        }
+    }
+
+    /// Whether anybody live reads the group.
+    #[must_use]
+    pub fn is_read(&self, group: GroupId) -> bool {
+        self.lock().rooms.contains_key(&group)
+    }
+
+    /// `device` shows itself. False: what the account hides has changed meanwhile, so ask the store again. A connection
+    /// that has ended does nothing, however late its request comes through.
+    #[must_use]
+    pub fn show(&self, device: DeviceId, inbox: &Arc<Inbox>, known: Known, away: bool, now: UnixMs, version: Version) -> bool {
+        let live = self.lock();
+        !live.is_of(device, inbox) || self.presences().show(device, known, away, now, version)
+    }
+
+    /// `device` is told of exactly these accounts from now on; the telling's number, and what is to be seen of them
+    /// now.
+    #[must_use]
+    pub fn watch(
+        &self,
+        device: DeviceId,
+        account: AccountId,
+        inbox: &Arc<Inbox>,
+        known: &[Known],
+        version: Version,
+    ) -> (u64, Vec<(AccountId, Shown)>) {
+        let live = self.lock();
+        if live.is_of(device, inbox) { self.presences().watch(device, account, inbox, known, version) } else { (0, Vec::new()) }
+    }
+
+    /// What `device` is to be told of accounts whose presence has changed.
+    #[must_use]
+    pub fn look(&self, device: DeviceId, inbox: &Inbox, accounts: &BTreeSet<AccountId>) -> (u64, Vec<(AccountId, Shown)>) {
+        self.presences().look(device, inbox, accounts)
+    }
+
+    /// The presences of everybody.
+    pub fn presences(&self) -> MutexGuard<'_, Presences> {
+        self.presences.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How many devices are live.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -199,6 +257,11 @@ impl Hub {
 }
 
 impl Live {
+    /// Whether it is that connection by which the device is live.
+    fn is_of(&self, device: DeviceId, inbox: &Arc<Inbox>) -> bool {
+        self.devices.get(&device).is_some_and(|registered| Arc::ptr_eq(&registered.inbox, inbox))
+    }
+
     fn take_out(&mut self, device: DeviceId) -> Option<Registered> {
         let registered = self.devices.remove(&device)?;
         for group in &registered.groups {
@@ -229,8 +292,10 @@ impl Live {
 impl Drop for Registration {
     fn drop(&mut self) {
         let mut live = self.hub.lock();
-        if live.devices.get(&self.device).is_some_and(|registered| registered.connection == self.connection) {
-            live.take_out(self.device);
+        if live.devices.get(&self.device).is_some_and(|registered| registered.connection == self.connection)
+            && let Some(registered) = live.take_out(self.device)
+        {
+            self.hub.presences().gone(self.device, registered.account, monotonic());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sovereign_proto::v1::{LeaveGroupRequest, LeaveGroupResponse};
 
-use super::{Handle, nomination, parse};
+use super::{Handle, nomination, parse, presence};
 use crate::{caller::Device, refusal::Refusal, server::Server};
 
 impl Handle for LeaveGroupRequest {
@@ -16,6 +16,7 @@ impl Handle for LeaveGroupRequest {
             return Err(Refusal::not_found());
         }
         server.hub.unsettle(group);
+        presence::parted(server, &[device.account]);
         nomination::raise(server, group).await?;
         Ok(LeaveGroupResponse {})
     }

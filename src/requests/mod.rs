@@ -28,6 +28,7 @@ mod create_invite;
 mod fetch_entries;
 mod find_account;
 mod get_group_info;
+mod get_receipts;
 mod issue_ticket;
 mod issue_token;
 mod leave_group;
@@ -35,17 +36,22 @@ mod list_devices;
 mod list_groups;
 mod list_invites;
 mod list_manifests;
+mod mark_read;
 pub mod nomination;
 mod parse;
 mod ping;
+pub mod presence;
 mod propose;
 mod publish_key_packages;
 mod publish_manifest;
+pub mod receipts;
 mod reserve_group;
 mod reset_group;
 mod revoke_invite;
 mod send_message;
 mod set_account_enabled;
+mod set_presence;
+mod set_privacy;
 mod sign_in;
 mod sign_in_with_password;
 mod sign_out;
@@ -53,6 +59,7 @@ mod sign_up;
 mod submit_commit;
 #[cfg(test)]
 mod tests;
+mod watch_presence;
 
 pub use create_invite::new_invite;
 

@@ -8,7 +8,7 @@ use sovereign_proto::{
     v1::{self, Manifest, PublishManifestRequest, PublishManifestResponse, push},
 };
 
-use super::{Handle, admission, nomination};
+use super::{Handle, admission, nomination, presence};
 use crate::{
     auth::proof,
     caller::Device,
@@ -48,6 +48,7 @@ impl Handle for PublishManifestRequest {
                 for device in revoked {
                     server.hub.close(device, CloseCode::SessionEnded);
                 }
+                presence::parted(server, &[device.account]);
                 for device in activated {
                     let device_state = v1::DeviceState::Active.into();
                     server.hub.push(device, push::Body::DeviceStateChanged(v1::DeviceStateChanged { device_state }));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sovereign_proto::v1::{SetAccountEnabledRequest, SetAccountEnabledResponse};
 
-use super::{Handle, parse};
+use super::{Handle, parse, presence};
 use crate::{
     caller::Operator,
     refusal::{CloseCode, Refusal},
@@ -20,6 +20,7 @@ impl Handle for SetAccountEnabledRequest {
         let (account, _) = changed.ok_or_else(Refusal::not_found)?;
         if !self.enabled {
             server.hub.close_account(account, CloseCode::AccountDisabled);
+            presence::parted(server, &[account]);
         }
         Ok(SetAccountEnabledResponse {})
     }

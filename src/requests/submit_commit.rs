@@ -7,7 +7,7 @@ use sovereign_proto::v1::{
     CommitAccepted, CommitRejected, SubmitCommitRequest, SubmitCommitResponse, submit_commit_response::Outcome,
 };
 
-use super::{Handle, answers, nomination, parse};
+use super::{Handle, answers, nomination, parse, presence};
 use crate::{
     caller::Device,
     groups::Slot,
@@ -151,6 +151,7 @@ async fn store(
             for leaf in removed.iter().filter(|leaf| leaf.device_id != device.device) {
                 server.hub.unsubscribe(leaf.device_id, group);
             }
+            presence::parted(server, &removed.iter().map(|leaf| leaf.account_id).collect::<Vec<_>>());
             nomination::settled(server, group).await?;
             accepted(server, group, device.device, seq, epoch, duplicate).await
         }

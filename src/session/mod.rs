@@ -36,6 +36,7 @@ use crate::{
     refusal::{CloseCode, Refusal},
     server::{Server, reconnect_after_ms},
     store::StoreError,
+    wire,
 };
 
 /// Runs a connection to its end.
@@ -45,6 +46,7 @@ pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
     tokio::pin!(timer);
     while session.phase != Phase::Closed {
         session.pump();
+        session.pump_hints();
         session.drain();
         let deadline = session.deadline();
         if timer.deadline() != deadline {
@@ -275,6 +277,24 @@ impl<L: Link> Session<L> {
                 Step::Position(log) => self.read_from_store(|server, device| work::position(server, device, log)),
                 Step::Page(log, after) => self.read_from_store(|server, device| work::page(server, device, log, after)),
             }
+        }
+    }
+
+    /// Feeds what may be coalesced, in its newest state, when the socket takes it. Until then it waits in the inbox.
+    fn pump_hints(&mut self) {
+        let Identity::Active(device) = &self.connection.identity else { return };
+        if self.phase != Phase::Open || self.link.pending() >= limits::SEND_BUFFER {
+            return;
+        }
+        let Some(hints) = self.connection.inbox.take_hints() else { return };
+        if !hints.presence.is_empty() {
+            let (number, seen) = self.server.hub.look(device.device, &self.connection.inbox, &hints.presence);
+            self.feed(codec::push(push::Body::Presence(v1::PresenceChanged { accounts: wire::presences(seen), number })));
+        }
+        for (group, progress) in hints.receipts {
+            let receipts = progress.into_iter().map(|(account, progress)| wire::receipt(account, progress)).collect();
+            let changed = v1::ReceiptsChanged { group_id: wire::group_id(LogId::Group(group)), receipts };
+            self.feed(codec::push(push::Body::Receipts(changed)));
         }
     }
 

@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::{
     Answer, Store,
     engine::Txn,
+    types::Movement,
     values::{Sql, U},
     windows,
 };
@@ -125,8 +126,9 @@ impl Txn<'_> {
                 self.db
                     .prepare_cached("UPDATE windows SET cursor = ?2 WHERE window_no = ?1")?
                     .execute(params![window.no, U(cursor)])?;
-                if matches!(log, LogId::Device(_)) {
-                    self.acknowledge_welcomes(device.no, cursor, flowing)?;
+                match log {
+                    LogId::Device(_) => self.acknowledge_welcomes(device.no, cursor, flowing)?,
+                    LogId::Group(group) => self.moved.push((group, device.account_id, Movement::default())),
                 }
             }
             break;

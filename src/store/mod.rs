@@ -27,12 +27,14 @@ mod migrate;
 mod options;
 mod pages;
 mod proposals;
+mod receipts;
 mod rosters;
 mod sessions;
 mod tail;
 mod tokens;
 mod types;
 mod values;
+mod visibility;
 mod windows;
 
 #[cfg(test)]
@@ -48,8 +50,9 @@ use tokio::sync::watch;
 
 use self::{
     acknowledgements::Pending,
-    engine::{Mode, Readers, Txn, Writer, WriterQueue},
+    engine::{AfterCommit, Mode, Readers, Txn, Writer, WriterQueue},
     ledger::Ledger,
+    receipts::Moved,
     tail::Tail,
     values::{Sql, uint},
 };
@@ -74,6 +77,7 @@ struct Inner {
     readers: Readers,
     tail: Arc<Tail>,
     pending: Pending,
+    moved: Moved,
     failed: watch::Receiver<bool>,
     stopped: watch::Receiver<()>,
     generation: u64,
@@ -100,13 +104,16 @@ impl Store {
         let (stop, stopped) = watch::channel(());
         let tail = Arc::new(Tail::new(options.tail_bytes));
         let readers = Readers::start(&path, options.readers, options.read_queue, fail.clone())?;
-        let writer = Writer::start(db, ledger, directory.path().to_path_buf(), options, tail.clone(), fail, stop)?;
+        let moved = Moved::default();
+        let after = AfterCommit { tail: tail.clone(), moved: moved.clone() };
+        let writer = Writer::start(db, ledger, directory.path().to_path_buf(), options, after, fail, stop)?;
         let pending = Pending::new(options.pending_acknowledgements);
         Ok(Self(Arc::new(Inner {
             writer,
             readers,
             tail,
             pending,
+            moved,
             failed,
             stopped,
             generation,

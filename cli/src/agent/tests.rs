@@ -84,7 +84,8 @@ impl Output for Collect {
 }
 
 fn message(seq: u64) -> Event {
-    Event::Message { group: String::new(), title: String::new(), seq, from: String::new(), text: String::new(), time_ms: 0 }
+    let (group, title, from, text) = (String::new(), String::new(), String::new(), String::new());
+    Event::Message { group, title, seq, from, text, time_ms: 0, delivered: Vec::new(), read: Vec::new() }
 }
 
 fn request(command: Command) -> Request {

@@ -1,7 +1,7 @@
 //! The library's values as this program's events.
 
 use sovereign_client::{
-    Contact, DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, Message, Presence, Relation,
+    Contact, DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, Message, Presence, Receipt, Relation,
 };
 
 use super::{groups::title, hex};
@@ -16,6 +16,22 @@ pub(crate) fn message(message: &Message, title: &str) -> Event {
         from: message.from.clone(),
         text: message.text.clone(),
         time_ms: message.time_ms,
+        delivered: Vec::new(),
+        read: Vec::new(),
+    }
+}
+
+/// An own message with what became of it.
+pub(crate) fn own_message(message: &Message, title: &str, receipts: &[Receipt]) -> Event {
+    let those = |reached: &dyn Fn(&Receipt) -> u64| -> Vec<String> {
+        receipts.iter().filter(|receipt| reached(receipt) >= message.seq).map(|receipt| receipt.username.clone()).collect()
+    };
+    let (has, knows) = (those(&|receipt| receipt.delivered), those(&|receipt| receipt.read));
+    match self::message(message, title) {
+        Event::Message { group, title, seq, from, text, time_ms, .. } => {
+            Event::Message { group, title, seq, from, text, time_ms, delivered: has, read: knows }
+        }
+        other => other,
     }
 }
 
@@ -90,7 +106,8 @@ pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String
     })
 }
 
-fn presence(username: String, presence: Presence) -> Event {
+/// Somebody's presence as an event.
+pub(crate) fn presence(username: String, presence: Presence) -> Event {
     let (state, last_seen_ms) = match presence {
         Presence::Online => ("online", None),
         Presence::Away => ("away", None),

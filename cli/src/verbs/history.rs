@@ -1,7 +1,7 @@
 //! `sov history GROUP`: what was said, as far as this device knows.
 
 use serde::{Deserialize, Serialize};
-use sovereign_client::Client;
+use sovereign_client::{Client, Message};
 
 use crate::{client, exit::Exit, output::Output};
 
@@ -26,8 +26,13 @@ impl Args {
         let title = client::title_of(client, &group).await?;
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let messages = client.history(group, limit).await.map_err(|error| client::exit(&error))?;
+        let own = client.account().username;
+        let receipts = client.receipts(group).await.map_err(|error| client::exit(&error))?;
+        let event = |message: &Message| {
+            if message.from == own { client::own_message(message, &title, &receipts) } else { client::message(message, &title) }
+        };
         for page in messages.chunks(PAGE) {
-            output.emit(page.iter().map(|message| client::message(message, &title)).collect()).await?;
+            output.emit(page.iter().map(event).collect()).await?;
         }
         Ok(())
     }

@@ -7,4 +7,6 @@ pub(crate) mod history;
 pub(crate) mod join;
 pub(crate) mod listen;
 pub(crate) mod login;
+pub(crate) mod presence;
+pub(crate) mod receipts;
 pub(crate) mod send;

@@ -15,7 +15,9 @@ mod ephemeral;
 mod joins;
 mod outbox;
 mod people;
+mod presence;
 mod reading;
+mod receipts;
 mod receiver;
 mod records;
 mod remote;
@@ -49,7 +51,7 @@ pub(crate) use self::{
     records::{AccountRecord, IntentKind, Said, Stage},
     remote::Remote,
 };
-use self::{typing::Typing, waiters::Waiters, worker::Workers};
+use self::{presence::Attendance, typing::Typing, waiters::Waiters, worker::Workers};
 use crate::{
     clock::Clock,
     connection::{Cause, ConnectionState},
@@ -85,6 +87,11 @@ pub(crate) struct Engine {
     /// Manifests are verified one chain at a time.
     learning: tokio::sync::Mutex<()>,
     stock: tokio::sync::Mutex<()>,
+    attendance: Mutex<Attendance>,
+    /// Watch lists are sent one at a time: the last one counts.
+    watching: tokio::sync::Mutex<()>,
+    /// Groups whose read marker is on its way.
+    marking: Mutex<HashSet<[u8; 32]>>,
     /// How the last look after the stock of key packages ended; `None`: it has not ended yet.
     stocked: watch::Sender<Option<Result<(), Error>>>,
 }
@@ -107,6 +114,9 @@ impl Engine {
             creating: tokio::sync::Mutex::default(),
             learning: tokio::sync::Mutex::default(),
             stock: tokio::sync::Mutex::default(),
+            attendance: Mutex::default(),
+            watching: tokio::sync::Mutex::default(),
+            marking: Mutex::default(),
             stocked: watch::channel(None).0,
         })
     }
@@ -221,6 +231,10 @@ impl Engine {
         }
         for (group, account) in effects.heard_from {
             self.stopped_typing(group, account);
+        }
+        let changed: Vec<[u8; 32]> = effects.events.iter().filter_map(Event::group_with_other_members).collect();
+        if !changed.is_empty() {
+            self.members_changed(&changed);
         }
         for event in effects.events {
             // Nobody needs to listen.

@@ -40,6 +40,7 @@ impl Engine {
     fn on_session(self: &Arc<Self>, session: &v1::Session) {
         if session.device_state() == v1::DeviceState::Active {
             self.on_stock(session.key_package_stock.unwrap_or_default());
+            self.appear();
         }
         let version = session.manifest_version;
         let engine = Arc::clone(self);
@@ -60,6 +61,7 @@ impl Engine {
 
     /// From here on commits may be made: every group with something to do goes on.
     fn on_live(self: &Arc<Self>) {
+        self.refresh_watch();
         let engine = Arc::clone(self);
         self.spawn(async move {
             let woken = engine.run(|work| {
@@ -72,6 +74,9 @@ impl Engine {
             }
             if let Err(error) = engine.list_groups().await {
                 tracing::debug!(%error, "groups were not listed");
+            }
+            if let Err(error) = engine.resume_receipts().await {
+                tracing::debug!(%error, "receipts were not asked for");
             }
         });
     }
@@ -93,6 +98,8 @@ impl Engine {
                 Ok(())
             }
             Body::Signal(signal) => self.on_signal(&signal),
+            Body::Presence(changed) => self.on_presence(&changed),
+            Body::Receipts(changed) => self.on_receipts(&changed),
             Body::Hello(_) | Body::Live(_) | Body::SessionExpiring(_) | Body::Closing(_) | Body::SignedIn(_) => Ok(()),
         }
     }

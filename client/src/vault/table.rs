@@ -36,6 +36,10 @@ pub(crate) enum Space {
     Parked = 10,
     /// The last counter of a sender, by group and device.
     Counter = 11,
+    /// How far others have got, by group.
+    Receipt = 18,
+    /// How far this account has read, by group.
+    Read = 19,
     /// List by group: running hashes of the last entries, position = seq.
     Chain = 32,
     /// List by group: proposals of the current epoch.

@@ -10,4 +10,4 @@ mod writer;
 pub use answer::Answer;
 pub(super) use job::{Job, Mode, Task};
 pub(super) use readers::Readers;
-pub(super) use writer::{Published, Txn, Writer, WriterQueue};
+pub(super) use writer::{AfterCommit, Published, Txn, Writer, WriterQueue};

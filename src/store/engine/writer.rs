@@ -20,6 +20,7 @@ use crate::{
         known::Known,
         ledger::Ledger,
         options::Options,
+        receipts::{Moved, Step},
         tail::Tail,
         types::{StoreError, StoredEntry},
         values::Sql,
@@ -36,7 +37,16 @@ pub(in crate::store) struct Txn<'a> {
     pub(in crate::store) ledger: &'a mut Ledger,
     /// What live sessions may read from memory once the transaction is durable.
     pub(in crate::store) published: &'a mut Vec<Published>,
+    /// Who has got further, once the transaction is durable. A job that is taken back may leave its steps: whoever is
+    /// told of one looks up where it led.
+    pub(in crate::store) moved: &'a mut Vec<Step>,
     pub(in crate::store) options: &'a Options,
+}
+
+/// Who learns of a transaction when it is durable, before its callers do.
+pub(in crate::store) struct AfterCommit {
+    pub(in crate::store) tail: Arc<Tail>,
+    pub(in crate::store) moved: Moved,
 }
 
 /// The next entry of a log, for the tail.
@@ -67,8 +77,9 @@ pub(in crate::store) struct Writer {
     known: Known,
     ledger: Ledger,
     published: Vec<Published>,
+    moved: Vec<Step>,
     options: Options,
-    tail: Arc<Tail>,
+    after: AfterCommit,
     disk: Disk,
     wal: Wal,
     failed: watch::Sender<bool>,
@@ -89,14 +100,24 @@ impl Writer {
         ledger: Ledger,
         directory: PathBuf,
         options: Options,
-        tail: Arc<Tail>,
+        after: AfterCommit,
         failed: watch::Sender<bool>,
         stopped: watch::Sender<()>,
     ) -> std::io::Result<WriterQueue> {
         let (queue, waiting) = sync_channel(options.queue);
         let disk = Disk::new(directory, options.disk_reserve);
-        let mut writer =
-            Self { db, known: Known::default(), ledger, published: Vec::new(), options, tail, disk, wal: Wal::default(), failed };
+        let mut writer = Self {
+            db,
+            known: Known::default(),
+            ledger,
+            published: Vec::new(),
+            moved: Vec::new(),
+            options,
+            after,
+            disk,
+            wal: Wal::default(),
+            failed,
+        };
         thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             let _abort = AbortOnPanic;
             let _stopped = stopped;
@@ -156,7 +177,8 @@ impl Writer {
         let mut verdicts = Vec::with_capacity(batch.len());
         match self.transact(batch, &mut verdicts) {
             Ok(()) => {
-                self.tail.publish(self.published.drain(..));
+                self.after.tail.publish(self.published.drain(..));
+                self.after.moved.publish(self.moved.drain(..));
                 let jobs = batch.len();
                 for (job, verdict) in batch.drain(..).zip(verdicts) {
                     job.answer(verdict);
@@ -167,6 +189,7 @@ impl Writer {
             }
             Err(aborted) => {
                 self.published.clear();
+                self.moved.clear();
                 self.known.clear();
                 self.ledger.rolled_back();
                 let (verdict, result) = match aborted {
@@ -209,6 +232,7 @@ impl Writer {
             known: &mut self.known,
             ledger: &mut self.ledger,
             published: &mut self.published,
+            moved: &mut self.moved,
             options: &self.options,
         })
     }

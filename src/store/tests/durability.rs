@@ -76,17 +76,17 @@ async fn an_older_database_is_copied_before_it_is_changed() {
     let crashed = harness.data.path().join("sovereign.db");
     let db = connection::writer(&crashed).expect("opens");
     // A schema that ends before the last migration.
-    let last = ["add_tasks", "confirmations", "proposals", "commits", "group_infos", "groups", "reservations"];
-    for table in last {
-        db.execute_batch(&format!("DROP TABLE {table}")).expect("dropped");
+    db.execute_batch("DROP TABLE read_markers").expect("dropped");
+    for column in ["hide_presence", "hide_receipts", "last_there"] {
+        db.execute_batch(&format!("ALTER TABLE accounts DROP COLUMN {column}")).expect("dropped");
     }
-    db.pragma_update(None, "user_version", 4).expect("set");
+    db.pragma_update(None, "user_version", 5).expect("set");
     drop(db);
     let after = harness.crashed();
     assert!(after.store.account(AccountId([1; 16])).await.expect("read").is_some());
-    let copy = after.data.path().join("sovereign.db.before-5");
+    let copy = after.data.path().join("sovereign.db.before-6");
     assert_eq!(std::fs::metadata(&copy).expect("there").permissions().mode() & 0o777, 0o600);
-    assert_eq!(migrate::version(&copy).expect("ours"), 4);
+    assert_eq!(migrate::version(&copy).expect("ours"), 5);
     after.group(1, leaf(1)).await;
 }
 

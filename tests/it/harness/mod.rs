@@ -1,5 +1,6 @@
 //! Real parts for the tests: the server's own binary, raw connections, MLS members made of openmls alone.
 
+pub mod attendance;
 pub mod control;
 pub mod member;
 pub mod middlebox;

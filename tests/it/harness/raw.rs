@@ -297,6 +297,11 @@ impl Raw {
         }
     }
 
+    /// The pushes that have come and were not waited for.
+    pub fn waiting_pushes(&mut self) -> impl Iterator<Item = push::Body> + '_ {
+        self.pushes.drain(..)
+    }
+
     /// The next entries of a log, other pushes passed over.
     pub async fn entries(&mut self, group_id: &[u8]) -> Vec<v1::Entry> {
         loop {
@@ -380,12 +385,16 @@ pub struct Deaf {
 }
 
 impl Deaf {
-    /// Reads to the end; the code of the last close frame, which a server sends unmasked and unfragmented.
+    /// Reads up to the close frame, which a server sends unmasked and unfragmented; its code.
     pub async fn close_code(&mut self) -> Option<u16> {
         let mut bytes = Vec::new();
-        let _reset = within("the end", self.stream.read_to_end(&mut bytes)).await;
-        let at = bytes.windows(2).rposition(|pair| pair[0] == 0x88 && pair[1] >= 2)?;
-        Some(u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]))
+        while within("the end", self.stream.read_buf(&mut bytes)).await.is_ok_and(|length| length > 0) {
+            let last = bytes.windows(2).rposition(|pair| pair[0] == 0x88 && pair[1] >= 2);
+            if let Some(at) = last.filter(|at| at + 2 + usize::from(bytes[at + 1]) == bytes.len()) {
+                return Some(u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]));
+            }
+        }
+        None
     }
 }
 

@@ -9,6 +9,7 @@ mod exchange;
 mod exits;
 mod groups;
 mod membership;
+mod presence;
 mod processes;
 mod races;
 mod secrets;

@@ -80,6 +80,8 @@ struct Device {
     log: Vec<v1::Entry>,
     cursors: HashMap<Vec<u8>, u64>,
     session: Option<Session>,
+    /// The last watch list.
+    watched: Vec<Vec<u8>>,
 }
 
 struct Session {
@@ -267,6 +269,11 @@ impl World {
         }
     }
 
+    /// Whom a device watches.
+    pub(super) fn watched(&self, device: DeviceRef) -> Vec<Vec<u8>> {
+        self.devices.get(&device).map(|device| device.watched.clone()).unwrap_or_default()
+    }
+
     fn account(&self, id: &[u8]) -> Option<&Account> {
         self.accounts.iter().find(|account| account.id == id)
     }
@@ -343,6 +350,10 @@ impl World {
                 let answer = self.send(by, request)?;
                 self.pump();
                 response::Body::SendMessage(answer)
+            }
+            R::WatchPresence(request) => {
+                self.devices.entry(by).or_default().watched = request.account_ids.iter().map(|id| id.to_vec()).collect();
+                response::Body::WatchPresence(v1::WatchPresenceResponse { accounts: Vec::new(), number: 1 })
             }
             R::FetchEntries(request) => response::Body::FetchEntries(self.fetch(by, &request)),
             _ => return Err(failure(v1::FailureCode::Unimplemented)),
