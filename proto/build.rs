@@ -5,7 +5,7 @@ use std::{env, fmt::Write as _, fs, io, path::Path};
 
 use prost_build::{Config, Service, ServiceGenerator};
 
-const FILES: [&str; 8] = ["account", "content", "envelope", "group", "key_package", "message", "operator", "session"];
+const FILES: [&str; 9] = ["account", "content", "envelope", "group", "key_package", "message", "operator", "relation", "session"];
 
 fn main() -> io::Result<()> {
     let paths: Vec<String> = FILES.iter().chain(&["service"]).map(|name| format!("sovereign/v1/{name}.proto")).collect();
@@ -21,6 +21,7 @@ fn main() -> io::Result<()> {
         .type_attribute(".sovereign.v1.RegistrationMode", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.DeviceState", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.SkippedReason", "#[derive(Debug)]")
+        .type_attribute(".sovereign.v1.Relation", "#[derive(Debug)]")
         .service_generator(Box::new(Calls))
         .compile_fds(descriptors)?;
     // The generated file is checked in nowhere: it is made from the .proto files at every build.

@@ -11,7 +11,7 @@ use crate::{
     client::{self, StateOf},
     exit::{self, Exit},
     output::Output,
-    verbs::{devices, group, groups, history, listen, send},
+    verbs::{contacts, devices, group, groups, history, listen, send},
 };
 
 /// Everything that is done with an account that exists.
@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Groups(groups::Args),
     Group(group::Args),
     History(history::Args),
+    Contacts(contacts::Args),
 }
 
 /// A command and how long it may take.
@@ -41,7 +42,7 @@ impl Command {
 
     /// Whether it is of use without the server.
     fn works_offline(&self) -> bool {
-        matches!(self, Self::Groups(_) | Self::History(_))
+        matches!(self, Self::Groups(_) | Self::History(_) | Self::Contacts(contacts::Args { change: None }))
     }
 
     async fn run(&self, client: &Client, output: &mut impl Output, stopping: Stopping) -> Result<(), Exit> {
@@ -52,6 +53,7 @@ impl Command {
             Self::Groups(args) => args.run(client, output).await,
             Self::Group(args) => args.run(client, output).await,
             Self::History(args) => args.run(client, output).await,
+            Self::Contacts(args) => args.run(client, output).await,
         }
     }
 }

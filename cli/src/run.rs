@@ -53,6 +53,7 @@ async fn prepared(cli: Cli) -> Result<(), Exit> {
         Verb::Groups(args) => Command::Groups(args),
         Verb::Group(args) => Command::Group(args),
         Verb::History(args) => Command::History(args),
+        Verb::Contacts(args) => Command::Contacts(args),
     };
     let timeout_ms = seconds * 1000;
     Here { home, options, output, stopping: stopping(&command)? }.run(Request { command, timeout_ms }).await

@@ -13,7 +13,7 @@ use crate::{
     enrolment,
     error::Error,
     mls::{DeviceRef, Mls},
-    model::{AccountInfo, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Sent},
+    model::{AccountInfo, Contact, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Sent},
     vault::{Space, Vault},
 };
 
@@ -91,13 +91,15 @@ impl Client {
     }
 
     /// Sends to the one group of exactly these people and oneself, which is made where there is none. Resolves when the
-    /// server has the message durably. Dropped before that, the message stays in the outbox.
+    /// server has the message durably. Dropped before that, the message stays in the outbox. Requests of these people are
+    /// accepted first. Who has blocked this account is not found.
     pub async fn send_to(&self, names: &[String], text: &str) -> Result<Sent, Error> {
         check_text(text)?;
         let engine = &self.engine;
-        let mut accounts = engine.resolve(names).await?;
+        let mut accounts = engine.resolve_anew(names).await?;
         let me = self.account.account_id;
         accounts.retain(|account| *account != me);
+        engine.accept_first(engine.run(|work| work.requests_of(&accounts))?).await?;
         let key = direct_key(&[accounts.as_slice(), &[me]].concat());
         let guard = engine.creating.lock().await;
         let known = engine.run(|work| work.direct_group(&key, &accounts))?;
@@ -110,9 +112,10 @@ impl Client {
     }
 
     /// Sends to a group. Resolves when the server has the message durably. Dropped before that, the message stays in
-    /// the outbox.
+    /// the outbox. To answer a request is to accept it, which is done first.
     pub async fn send(&self, group: [u8; 32], text: &str) -> Result<Sent, Error> {
         check_text(text)?;
+        self.engine.accept_first(self.engine.run(|work| work.request_in(&group))?).await?;
         self.say(group, Said::Text(text.to_owned())).await
     }
 
@@ -133,7 +136,7 @@ impl Client {
     /// Makes a group with a name. Resolves when everybody has been added.
     pub async fn create_group(&self, name: &str, with: &[String], policy: Policy) -> Result<[u8; 32], Error> {
         check_name(name)?;
-        let mut accounts = self.engine.resolve(with).await?;
+        let mut accounts = self.engine.resolve_anew(with).await?;
         accounts.retain(|account| *account != self.account.account_id);
         let policy = match policy {
             Policy::Equal => mls::Policy::Equal,
@@ -146,7 +149,7 @@ impl Client {
 
     /// Adds people. Resolves when the commit was accepted.
     pub async fn add(&self, group: [u8; 32], names: &[String]) -> Result<(), Error> {
-        let accounts = self.engine.resolve(names).await?;
+        let accounts = self.engine.resolve_anew(names).await?;
         self.change(group, IntentKind::AddMembers(accounts)).await
     }
 
@@ -193,6 +196,27 @@ impl Client {
     /// The messages up to this local number have been shown, and will not come again.
     pub async fn mark_listened(&self, local_no: u64) -> Result<(), Error> {
         self.engine.run(|work| work.mark_listened(local_no))
+    }
+
+    /// How this account stands to others, by name; strangers are not among them. What the server says, or, where it
+    /// cannot be asked, what is known here.
+    pub async fn contacts(&self) -> Result<Vec<Contact>, Error> {
+        self.engine.contacts().await
+    }
+
+    /// Wants to hear from somebody: their messages and groups are requests no more.
+    pub async fn accept(&self, name: &str) -> Result<(), Error> {
+        self.engine.relate(name, v1::RelationChange::Accept).await
+    }
+
+    /// Looks unknown to somebody from now on. Who shares a group of more with them goes on to see them there.
+    pub async fn block(&self, name: &str) -> Result<(), Error> {
+        self.engine.relate(name, v1::RelationChange::Block).await
+    }
+
+    /// Makes somebody a stranger again: declines a request, forgets a contact, takes back a block. They are not told.
+    pub async fn remove_contact(&self, name: &str) -> Result<(), Error> {
+        self.engine.relate(name, v1::RelationChange::Remove).await
     }
 
     /// The own account's devices.

@@ -17,6 +17,7 @@ mod people;
 mod reading;
 mod receiver;
 mod records;
+mod relations;
 mod remote;
 mod submit;
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(crate) enum Space {
     Parked = 10,
     /// The last counter of a sender, by group and device.
     Counter = 11,
+    /// How the account stands to others, by account id.
+    Contact = 16,
     /// List by group: running hashes of the last entries, position = seq.
     Chain = 32,
     /// List by group: proposals of the current epoch.

@@ -7,6 +7,7 @@ mod key_packages;
 mod log;
 mod manifests;
 mod messages;
+mod relations;
 mod sessions;
 
 pub use self::{
@@ -17,6 +18,7 @@ pub use self::{
     log::{Item, LogPosition, Page, SenderRef, SkipReason, StoredEntry},
     manifests::{NewManifest, PublishOutcome},
     messages::{Append, AppendOutcome, NewMessage},
+    relations::{Contact, Relation, RelationChange, RelationChanged, SetRelationOutcome},
     sessions::{NewToken, RotateOutcome, SignInOutcome, SignedIn},
 };
 

@@ -400,6 +400,8 @@ impl World {
                     welcome: request.welcome.clone(),
                     join_seq: seq,
                     running_hash: running.to_vec().into(),
+                    added_by: by.account.to_vec().into(),
+                    request: false,
                 };
                 append_device(log, Body::Welcome(welcome));
             }
