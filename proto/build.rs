@@ -22,6 +22,7 @@ fn main() -> io::Result<()> {
         .type_attribute(".sovereign.v1.DeviceState", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.SkippedReason", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.Relation", "#[derive(Debug)]")
+        .type_attribute(".sovereign.v1.RelationChange", "#[derive(Debug)]")
         .service_generator(Box::new(Calls))
         .compile_fds(descriptors)?;
     // The generated file is checked in nowhere: it is made from the .proto files at every build.

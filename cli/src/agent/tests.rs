@@ -84,7 +84,15 @@ impl Output for Collect {
 }
 
 fn message(seq: u64) -> Event {
-    Event::Message { group: String::new(), title: String::new(), seq, from: String::new(), text: String::new(), time_ms: 0 }
+    Event::Message {
+        group: String::new(),
+        title: String::new(),
+        seq,
+        from: String::new(),
+        text: String::new(),
+        time_ms: 0,
+        request: false,
+    }
 }
 
 fn request(command: Command) -> Request {

@@ -74,8 +74,18 @@ impl Member {
 
     /// The same with a lifetime of one's own.
     pub fn key_package_with(&self, lifetime: Lifetime) -> Bytes {
-        let bundle = KeyPackage::builder()
-            .key_package_lifetime(lifetime)
+        self.build(KeyPackage::builder().key_package_lifetime(lifetime))
+    }
+
+    /// A last-resort one.
+    #[allow(dead_code, reason = "the benches need none")]
+    pub fn last_resort(&self) -> Bytes {
+        let lifetime = Lifetime::new(KEY_PACKAGE_LIFETIME_SECONDS);
+        self.build(KeyPackage::builder().key_package_lifetime(lifetime).mark_as_last_resort())
+    }
+
+    fn build(&self, builder: KeyPackageBuilder) -> Bytes {
+        let bundle = builder
             .leaf_node_capabilities(Self::capabilities())
             .build(SUITE, &self.provider, &self.signer, self.credential.clone())
             .expect("a key package");

@@ -6,3 +6,4 @@ mod frames;
 mod http;
 mod memory;
 mod readers;
+mod strangers;

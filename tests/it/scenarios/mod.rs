@@ -5,5 +5,6 @@ mod crashes;
 mod gaps;
 mod membership;
 mod races;
+mod relations;
 mod restarts;
 mod secrets;
