@@ -37,7 +37,7 @@ pub(crate) fn render(events: &[Event], style: Style) -> Rendered {
             (Event::Note { .. }, _) => rows.iter().for_each(|row| line(&mut rendered.stderr, &human(row, style))),
             (_, Style::Json) => rows.iter().for_each(|row| line(&mut rendered.stdout, &json(row))),
             (Event::Group { .. } | Event::Device { .. } | Event::Contact { since_ms: Some(_), .. }, _) => {
-                rendered.stdout.push_str(&table(rows, style))
+                rendered.stdout.push_str(&table(rows, style));
             }
             (Event::State { .. } | Event::Typing { .. } | Event::Presence { .. } | Event::Receipt { .. }, _) => {
                 rows.iter().for_each(|row| line(&mut rendered.stderr, &human(row, style)));

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use sovereign::limits::{REQUESTS_PER_CLAIMER, REQUESTS_PER_TARGET, STRANGERS_CLAIMS_PER_TARGET, STRANGERS_GROUPS_PER_TARGET};
-use sovereign_proto::v1::{ClaimKeyPackagesRequest, FailureCode, ListRelationsRequest, Relation, RelationChange};
+use sovereign_proto::v1::{ClaimKeyPackagesRequest, Contact, FailureCode, ListRelationsRequest, Relation, RelationChange};
 
 use crate::harness::{
     Member, Raw, TestServer,
@@ -31,7 +31,7 @@ async fn newcomer(server: &TestServer, name: &str) -> Person {
 
 async fn contacts(person: &mut Person) -> Vec<Relation> {
     let list = person.raw.call(ListRelationsRequest { after_account_id: Bytes::new() }).await.expect("the list");
-    list.contacts.iter().map(|contact| contact.relation()).collect()
+    list.contacts.iter().map(Contact::relation).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,7 +86,8 @@ async fn a_stranger_adds_somebody_to_a_few_groups_and_to_none_once_blocked() {
         eve.add(&mut group, &[&bob.keys]).await;
     }
     let group = eve.create_group().await;
-    let claim = || claim_request(group.group_id().as_slice(), &[&bob.keys]);
+    let bobs = bob.keys.clone();
+    let claim = || claim_request(group.group_id().as_slice(), &[&bobs]);
     assert_eq!(eve.raw.refused(claim()).await, FailureCode::RateLimited);
     assert_eq!(contacts(&mut bob).await, [Relation::Request], "one request, however many groups");
     relate(&mut bob, &eve.keys.clone(), RelationChange::Block).await;

@@ -1,7 +1,7 @@
 //! Strangers, contacts and blocks, as the server keeps them.
 
 use bytes::Bytes;
-use sovereign_proto::v1::{ListGroupsRequest, ListRelationsRequest, Relation, RelationChange, entry::Body};
+use sovereign_proto::v1::{Contact, ListGroupsRequest, ListRelationsRequest, Relation, RelationChange, entry::Body};
 
 use crate::harness::{
     Raw, TestServer,
@@ -13,7 +13,7 @@ use crate::harness::{
 async fn side(raw: &mut Raw, other: &Keys) -> Relation {
     let list = raw.call(ListRelationsRequest { after_account_id: Bytes::new() }).await.expect("the list").contacts;
     let contact = list.iter().find(|contact| contact.account_id == other.account.as_slice());
-    contact.map_or(Relation::Unspecified, |contact| contact.relation())
+    contact.map_or(Relation::Unspecified, Contact::relation)
 }
 
 /// Whether each of the own groups is a request, ordered by id.
