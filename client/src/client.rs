@@ -91,15 +91,15 @@ impl Client {
     }
 
     /// Sends to the one group of exactly these people and oneself, which is made where there is none. Resolves when the
-    /// server has the message durably. Dropped before that, the message stays in the outbox. Requests of these people are
-    /// accepted first. Who has blocked this account is not found.
+    /// server has the message durably. Dropped before that, the message stays in the outbox. To answer people's
+    /// requests is to accept them. Who has blocked this account is not found.
     pub async fn send_to(&self, names: &[String], text: &str) -> Result<Sent, Error> {
         check_text(text)?;
         let engine = &self.engine;
         let mut accounts = engine.resolve_anew(names).await?;
         let me = self.account.account_id;
         accounts.retain(|account| *account != me);
-        engine.accept_first(engine.run(|work| work.requests_of(&accounts))?).await?;
+        engine.run(|work| work.accept_people(&accounts))?;
         let key = direct_key(&[accounts.as_slice(), &[me]].concat());
         let guard = engine.creating.lock().await;
         let known = engine.run(|work| work.direct_group(&key, &accounts))?;
@@ -112,11 +112,16 @@ impl Client {
     }
 
     /// Sends to a group. Resolves when the server has the message durably. Dropped before that, the message stays in
-    /// the outbox. To answer a request is to accept it, which is done first.
+    /// the outbox. To answer a request is to accept it.
     pub async fn send(&self, group: [u8; 32], text: &str) -> Result<Sent, Error> {
         check_text(text)?;
-        self.engine.accept_first(self.engine.run(|work| work.request_in(&group))?).await?;
-        self.say(group, Said::Text(text.to_owned())).await
+        let waiter = self.engine.run(|work| {
+            let record = work.known_group(&group)?;
+            let client_id = work.enqueue(&record, Said::Text(text.to_owned()))?;
+            work.accept_group(&record)?;
+            Ok(self.engine.message_waiter(client_id))
+        })?;
+        futures_util::future::join(self.engine.outcome(waiter), self.engine.accept_soon()).await.0
     }
 
     /// Every group this device knows, the ones it left included.

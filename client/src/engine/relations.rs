@@ -91,23 +91,12 @@ impl Engine {
         if changed.more || strangers { self.list_groups().await } else { Ok(()) }
     }
 
-    /// Accepts before something is said. Without the server it is kept, and done when there is one.
-    pub(crate) async fn accept_first(self: &Arc<Self>, requests: Vec<Request>) -> Result<(), Error> {
-        if requests.is_empty() {
-            return Ok(());
-        }
-        self.run(|work| {
-            let mut accepting = work.accepting()?;
-            let new: Vec<Request> = requests.into_iter().filter(|request| !accepting.contains(request)).collect();
-            accepting.extend(new);
-            Ok(work.tx.put(Space::Meta, ACCEPTING, &accepting)?)
-        })?;
-        if !self.is_live() {
-            return Ok(());
-        }
-        match self.accept_all().await {
-            Err(error) if !error.passes() => Err(error),
-            _ => Ok(()),
+    /// Tells the server now, if it can be told, whom this account has accepted; else when there is a connection.
+    pub(crate) async fn accept_soon(self: &Arc<Self>) {
+        if self.is_live()
+            && let Err(error) = self.accept_all().await
+        {
+            tracing::debug!(%error, "an acceptance was not taken");
         }
     }
 
@@ -133,7 +122,6 @@ impl Engine {
                     (_, Err(_)) => Ok(()),
                 }
             })?;
-            answer?;
         }
         Ok(())
     }
@@ -172,12 +160,11 @@ impl Work<'_> {
         Ok(self.tx.get::<ContactRecord>(Space::Contact, account)?.map_or(Relation::None, |record| record.relation))
     }
 
-    /// Whom to accept before something is said to these people; nothing is said to those whom this account has blocked.
-    pub(crate) fn requests_of(&self, accounts: &[[u8; 16]]) -> Result<Vec<Request>, Error> {
-        let mut requests = Vec::new();
+    /// To speak to these people is to accept them. Nothing is said to those whom this account has blocked.
+    pub(crate) fn accept_people(&mut self, accounts: &[[u8; 16]]) -> Result<(), Error> {
         for account in accounts {
             match self.relation(account)? {
-                Relation::Request => requests.push(Request::Of(*account)),
+                Relation::Request => self.accept(Request::Of(*account))?,
                 Relation::Blocked => {
                     let name = self.name_of(account)?;
                     return Err(Error::Usage(format!("you have blocked {name}: remove the contact first")));
@@ -185,17 +172,26 @@ impl Work<'_> {
                 Relation::None | Relation::Requested | Relation::Accepted => {}
             }
         }
-        Ok(requests)
+        Ok(())
     }
 
-    /// Whom or what to accept before something is said in a group.
-    pub(crate) fn request_in(&mut self, id: &[u8; 32]) -> Result<Vec<Request>, Error> {
-        let record = self.known_group(id)?;
-        Ok(match record.added_by {
-            _ if !record.request => Vec::new(),
-            Some(by) if self.is_of_two(&record, &by)? => vec![Request::Of(by)],
-            _ => vec![Request::In(*id)],
-        })
+    /// To speak in a group is to accept it; where it is of two, the other one.
+    pub(crate) fn accept_group(&mut self, record: &GroupRecord) -> Result<(), Error> {
+        match record.added_by {
+            _ if !record.request => Ok(()),
+            Some(by) if self.is_of_two(record, &by)? => self.accept(Request::Of(by)),
+            _ => self.accept(Request::In(record.id)),
+        }
+    }
+
+    /// Notes an acceptance for [`Engine::accept_soon`].
+    fn accept(&mut self, request: Request) -> Result<(), Error> {
+        let mut accepting = self.accepting()?;
+        if !accepting.contains(&request) {
+            accepting.push(request);
+            self.tx.put(Space::Meta, ACCEPTING, &accepting)?;
+        }
+        Ok(())
     }
 
     /// Whether what this account says there is not shown: this account has blocked it, and nobody else is there.

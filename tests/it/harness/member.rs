@@ -64,7 +64,8 @@ impl Member {
     }
 
     fn capabilities() -> Capabilities {
-        Capabilities::builder().extensions(vec![ExtensionType::Unknown(ROLES_EXTENSION)]).build()
+        let extensions = vec![ExtensionType::Unknown(ROLES_EXTENSION), ExtensionType::LastResort];
+        Capabilities::builder().extensions(extensions).build()
     }
 
     /// A key package as it is published.
