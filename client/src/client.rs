@@ -99,7 +99,7 @@ impl Client {
         let mut accounts = engine.resolve_anew(names).await?;
         let me = self.account.account_id;
         accounts.retain(|account| *account != me);
-        engine.run(|work| work.accept_people(&accounts))?;
+        let accepts = engine.run(|work| work.accept_people(&accounts))?;
         let key = direct_key(&[accounts.as_slice(), &[me]].concat());
         let guard = engine.creating.lock().await;
         let known = engine.run(|work| work.direct_group(&key, &accounts))?;
@@ -108,20 +108,14 @@ impl Client {
             None => self.make_group(None, Some(key), mls::Policy::Equal, accounts).await?.0,
         };
         drop(guard);
-        self.send(group, text).await
+        self.speak(group, text, accepts).await
     }
 
     /// Sends to a group. Resolves when the server has the message durably. Dropped before that, the message stays in
     /// the outbox. To answer a request is to accept it.
     pub async fn send(&self, group: [u8; 32], text: &str) -> Result<Sent, Error> {
         check_text(text)?;
-        let waiter = self.engine.run(|work| {
-            let record = work.known_group(&group)?;
-            let client_id = work.enqueue(&record, Said::Text(text.to_owned()))?;
-            work.accept_group(&record)?;
-            Ok(self.engine.message_waiter(client_id))
-        })?;
-        futures_util::future::join(self.engine.outcome(waiter), self.engine.accept_soon()).await.0
+        self.speak(group, text, false).await
     }
 
     /// Every group this device knows, the ones it left included.
@@ -281,6 +275,22 @@ impl Client {
             Ok(self.engine.message_waiter(client_id))
         })?;
         self.engine.outcome(waiter).await
+    }
+
+    /// What a person says, and with it the acceptance of what they answer; `accepts`: something is noted already.
+    async fn speak(&self, group: [u8; 32], text: &str, accepts: bool) -> Result<Sent, Error> {
+        let (waiter, accepts) = self.engine.run(|work| {
+            let record = work.known_group(&group)?;
+            let client_id = work.enqueue(&record, Said::Text(text.to_owned()))?;
+            let accepts = work.accept_group(&record)? || accepts;
+            Ok((self.engine.message_waiter(client_id), accepts))
+        })?;
+        let accepted = async {
+            if accepts {
+                self.engine.accept_soon().await;
+            }
+        };
+        futures_util::future::join(self.engine.outcome(waiter), accepted).await.0
     }
 
     async fn change(&self, group: [u8; 32], kind: IntentKind) -> Result<(), Error> {

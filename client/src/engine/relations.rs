@@ -160,11 +160,16 @@ impl Work<'_> {
         Ok(self.tx.get::<ContactRecord>(Space::Contact, account)?.map_or(Relation::None, |record| record.relation))
     }
 
-    /// To speak to these people is to accept them. Nothing is said to those whom this account has blocked.
-    pub(crate) fn accept_people(&mut self, accounts: &[[u8; 16]]) -> Result<(), Error> {
+    /// To speak to these people is to accept them. Nothing is said to those whom this account has blocked. Whether there
+    /// is anybody to accept.
+    pub(crate) fn accept_people(&mut self, accounts: &[[u8; 16]]) -> Result<bool, Error> {
+        let mut any = false;
         for account in accounts {
             match self.relation(account)? {
-                Relation::Request => self.accept(Request::Of(*account))?,
+                Relation::Request => {
+                    self.accept(Request::Of(*account))?;
+                    any = true;
+                }
                 Relation::Blocked => {
                     let name = self.name_of(account)?;
                     return Err(Error::Usage(format!("you have blocked {name}: remove the contact first")));
@@ -172,16 +177,17 @@ impl Work<'_> {
                 Relation::None | Relation::Requested | Relation::Accepted => {}
             }
         }
-        Ok(())
+        Ok(any)
     }
 
-    /// To speak in a group is to accept it; where it is of two, the other one.
-    pub(crate) fn accept_group(&mut self, record: &GroupRecord) -> Result<(), Error> {
+    /// To speak in a group is to accept it; where it is of two, the other one. Whether there is anything to accept.
+    pub(crate) fn accept_group(&mut self, record: &GroupRecord) -> Result<bool, Error> {
         match record.added_by {
-            _ if !record.request => Ok(()),
-            Some(by) if self.is_of_two(record, &by)? => self.accept(Request::Of(by)),
-            _ => self.accept(Request::In(record.id)),
+            _ if !record.request => return Ok(false),
+            Some(by) if self.is_of_two(record, &by)? => self.accept(Request::Of(by))?,
+            _ => self.accept(Request::In(record.id))?,
         }
+        Ok(true)
     }
 
     /// Notes an acceptance for [`Engine::accept_soon`].

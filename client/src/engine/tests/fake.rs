@@ -58,6 +58,10 @@ pub(super) struct World {
     /// How many requests of each name came.
     pub(super) counts: HashMap<&'static str, usize>,
     claims: HashMap<Vec<u8>, v1::ClaimKeyPackagesResponse>,
+    /// One side of each relation: in whose eyes, and to whom.
+    relations: BTreeMap<([u8; 16], [u8; 16]), v1::Contact>,
+    /// Whoever is added is told that it is a request.
+    pub(super) welcome_requests: bool,
     /// Changes an entry on its way to this device.
     pub(super) tamper: Option<(DeviceRef, Tamper)>,
 }
@@ -159,6 +163,15 @@ impl FakeServer {
         if let Some(session) = &self.world().devices.entry(device).or_default().session {
             let _ = session.events.try_send(ConnectionEvent::Push(body));
         }
+    }
+
+    /// Changes a side of a relation and tells it.
+    pub(super) fn relate(&self, own: DeviceRef, other: DeviceRef, name: &str, relation: v1::Relation) {
+        let account_id = other.account.to_vec().into();
+        let contact = v1::Contact { account_id, username: name.to_owned(), relation: relation.into(), since_ms: 7 };
+        self.world().relations.insert((own.account, other.account), contact.clone());
+        let changed = v1::RelationChanged { contacts: vec![contact], more: false };
+        self.push(own, push::Body::RelationChanged(changed));
     }
 
     /// Every message of the group's log by its client id, in order.
@@ -305,6 +318,21 @@ impl World {
                 self.pump();
                 response::Body::SendMessage(answer)
             }
+            R::ListRelations(_) => {
+                let own = self.relations.iter().filter(|((of, _), _)| *of == by.account);
+                let known = own.filter(|(_, contact)| contact.relation() != v1::Relation::Unspecified);
+                let contacts = known.map(|(_, contact)| contact.clone()).collect();
+                response::Body::ListRelations(v1::ListRelationsResponse { contacts, more: false })
+            }
+            // Whatever is asked for is an acceptance of somebody here.
+            R::SetRelation(request) => {
+                let relation = v1::Relation::Accepted.into();
+                if let Some(v1::set_relation_request::Target::AccountId(id)) = request.target {
+                    let own = self.relations.iter_mut().filter(|((of, other), _)| *of == by.account && other == id.as_ref());
+                    own.for_each(|(_, contact)| contact.relation = relation);
+                }
+                response::Body::SetRelation(v1::SetRelationResponse { relation })
+            }
             R::FetchEntries(request) => response::Body::FetchEntries(self.fetch(by, &request)),
             _ => return Err(failure(v1::FailureCode::Unimplemented)),
         };
@@ -401,7 +429,7 @@ impl World {
                     join_seq: seq,
                     running_hash: running.to_vec().into(),
                     added_by: by.account.to_vec().into(),
-                    request: false,
+                    request: self.welcome_requests,
                 };
                 append_device(log, Body::Welcome(welcome));
             }

@@ -5,6 +5,7 @@ mod crash;
 mod devices;
 mod fake;
 mod messages;
+mod relations;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
