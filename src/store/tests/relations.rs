@@ -199,3 +199,29 @@ async fn one_account_asks_so_many_strangers_and_no_more() {
     harness.relate(rest[0], ann, RelationChange::Accept).await;
     assert!(matches!(harness.store.claim(claim(53, rest)).await, Ok(ClaimOutcome::Claimed { .. })), "no stranger any more");
 }
+
+#[tokio::test]
+async fn who_talked_two_by_two_before_there_were_relations_are_contacts() {
+    let harness = Harness::new();
+    let (ann, ben, cleo) = (harness.person(1).await, harness.person(2).await, harness.person(3).await);
+    let named = harness.group(1, ann).await;
+    let direct = GroupId([2; 32]);
+    harness.store.reserve_group(ann.device_id, direct, START).await.expect("reserved");
+    let group_info = Bytes::from_static(b"epoch 0");
+    let new = NewGroup { group: direct, creator: ann, group_info, direct_key: Some([9; 32]), now: START };
+    assert!(matches!(harness.store.create_group(new).await, Ok(CreateOutcome::Created)));
+    harness.stock_up(ben, 0, 5).await;
+    harness.stock_up(cleo, 0, 5).await;
+    harness.add(ann, named, 0, cleo).await;
+    let reference = harness.claimed(ann, direct, 1, ben).await;
+    let add = CommitPlan { added: vec![(ben, reference)], ..plan(direct, ann, 0) };
+    accepted(&harness.store.accept_commit(add).await.expect("stored"));
+
+    let migration = include_str!("../../../migrations/0007_relations.sql");
+    let (_, last) = migration.split_once("-- Who talks already").expect("the migration's last statement");
+    let last = format!("DELETE FROM relations; DELETE FROM group_requests; -- {last}");
+    harness.store.relieve(move |txn| txn.db.execute_batch(&last)).await.expect("done");
+    assert_eq!(harness.sides(ann, ben).await, (Some(Relation::Accepted), Some(Relation::Accepted)));
+    assert_eq!(harness.sides(ann, cleo).await, (None, None), "a group makes no contacts");
+    assert!(harness.may_see(ann, cleo).await, "groups of before are accepted");
+}
