@@ -290,7 +290,12 @@ impl Client {
                 self.engine.accept_soon().await;
             }
         };
-        futures_util::future::join(self.engine.outcome(waiter), accepted).await.0
+        let (sent, ()) = futures_util::future::join(self.engine.outcome(waiter), accepted).await;
+        if accepts {
+            // There may have been no connection before.
+            self.engine.accept_soon().await;
+        }
+        sent
     }
 
     async fn change(&self, group: [u8; 32], kind: IntentKind) -> Result<(), Error> {

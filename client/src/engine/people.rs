@@ -38,7 +38,8 @@ impl Engine {
     /// The same, with the server asked about the known ones, too, where it can be: an account may have gone meanwhile, or
     /// have blocked this one, to which it looks gone.
     pub(crate) async fn resolve_anew(self: &Arc<Self>, names: &[String]) -> Result<Vec<[u8; 16]>, Error> {
-        for name in names.iter().filter(|_| self.is_live()) {
+        let live = self.is_live_soon().await;
+        for name in names.iter().filter(|_| live) {
             let name = name.trim().to_lowercase();
             match self.find(By::Username(name.clone())).await {
                 Err(error) if !error.passes() => return Err(unknown(&name, error)),

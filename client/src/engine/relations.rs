@@ -1,6 +1,6 @@
 //! How this account stands to others: the server's list, kept in the vault, and what follows from it here.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sovereign_proto::v1::{self, set_relation_request::Target};
@@ -15,6 +15,8 @@ use crate::{
 
 /// Pages of relations that are read in one go.
 const PAGES_MAX: usize = 64;
+/// How long a connection that is being made is waited for where one can do without.
+const MOMENT: Duration = Duration::from_millis(750);
 /// Where acceptances stand that the server does not have yet.
 const ACCEPTING: &[u8] = b"accepting";
 
@@ -149,7 +151,18 @@ impl Engine {
         }
     }
 
-    pub(super) fn is_live(&self) -> bool {
+    /// Whether there is a connection. One that is being made is waited for a moment.
+    pub(super) async fn is_live_soon(&self) -> bool {
+        let mut state = self.state();
+        let decided = state.wait_for(|(state, _)| {
+            matches!(state, ConnectionState::Live | ConnectionState::Backoff { .. } | ConnectionState::Stopped)
+        });
+        // A person's message must not wait here for long: it is not in the outbox yet.
+        drop(tokio::time::timeout(MOMENT, decided).await);
+        self.is_live()
+    }
+
+    fn is_live(&self) -> bool {
         self.state().borrow().0 == ConnectionState::Live
     }
 }
