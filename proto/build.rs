@@ -5,8 +5,19 @@ use std::{env, fmt::Write as _, fs, io, path::Path};
 
 use prost_build::{Config, Service, ServiceGenerator};
 
-const FILES: [&str; 10] =
-    ["account", "content", "envelope", "group", "key_package", "message", "operator", "presence", "receipt", "session"];
+const FILES: [&str; 11] = [
+    "account",
+    "content",
+    "envelope",
+    "group",
+    "key_package",
+    "message",
+    "operator",
+    "presence",
+    "receipt",
+    "relation",
+    "session",
+];
 
 fn main() -> io::Result<()> {
     let paths: Vec<String> = FILES.iter().chain(&["service"]).map(|name| format!("sovereign/v1/{name}.proto")).collect();
@@ -23,6 +34,8 @@ fn main() -> io::Result<()> {
         .type_attribute(".sovereign.v1.DeviceState", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.SkippedReason", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.PresenceState", "#[derive(Debug)]")
+        .type_attribute(".sovereign.v1.Relation", "#[derive(Debug)]")
+        .type_attribute(".sovereign.v1.RelationChange", "#[derive(Debug)]")
         .service_generator(Box::new(Calls))
         .compile_fds(descriptors)?;
     // The generated file is checked in nowhere: it is made from the .proto files at every build.

@@ -74,6 +74,20 @@ pub const DEVICES_PER_CLAIM: usize = 256;
 pub const CLAIMS_PER_DEVICE: u32 = 1024;
 /// Key packages of one device that another one may hold claimed and not redeemed.
 pub const CLAIMS_PER_TARGET: u32 = 64;
+/// Key packages of one device that a stranger may hold claimed and not redeemed.
+pub const STRANGERS_CLAIMS_PER_TARGET: u32 = 16;
+/// Accounts that one account may have written to first, or hold key packages of, without being accepted yet.
+pub const REQUESTS_PER_CLAIMER: usize = 128;
+/// Accounts whose requests one account may have open.
+pub const REQUESTS_PER_TARGET: usize = 256;
+/// Groups that somebody who is not accepted may add one account to.
+pub const STRANGERS_GROUPS_PER_TARGET: u32 = 8;
+/// Relations that one account may have. The requests of others may go beyond it by their own bound.
+pub const RELATIONS_PER_ACCOUNT: usize = 10_000;
+/// Relations of one page.
+pub const RELATIONS_PER_PAGE: usize = 256;
+/// Relations that one push tells.
+pub const RELATIONS_PER_PUSH: usize = 64;
 /// Bytes of one key package.
 pub const KEY_PACKAGE: usize = 4 * 1024;
 /// Application messages of one commit bundle.

@@ -29,6 +29,7 @@ pub const FEATURES: &[&str] = &[
     "signals",
     "presence",
     "receipts",
+    "relations",
 ];
 
 /// The bundle.

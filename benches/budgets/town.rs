@@ -7,7 +7,12 @@ use sovereign_proto::v1::{self, submit_commit_response::Outcome};
 
 use crate::{
     client::{Connection, Mint, Peer},
-    harness::{Member, TestServer, member::Bundle, raw::Keys, scene::claim_request},
+    harness::{
+        Member, TestServer,
+        member::Bundle,
+        raw::Keys,
+        scene::{claim_request, set_relation},
+    },
     scale::Scale,
 };
 
@@ -50,6 +55,15 @@ pub async fn gather(server: &TestServer, people: &[Keys]) -> Vec<Connection> {
         connection
     });
     stream::iter(arrivals).buffered(AT_ONCE).collect().await
+}
+
+/// Has all of them accept somebody, who may write to a bounded number of strangers only.
+pub async fn befriend(server: &TestServer, people: &[Keys], with: &Keys) {
+    let calls = people.iter().map(|keys| async move {
+        let mut connection = Connection::sign_in(server, keys).await;
+        connection.call(set_relation(with, v1::RelationChange::Accept)).await;
+    });
+    stream::iter(calls).buffered(AT_ONCE).collect::<Vec<()>>().await;
 }
 
 /// Somebody who makes groups and commits to them.

@@ -6,7 +6,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
     exit,
-    verbs::{devices, group, groups, history, join, listen, login, presence, receipts, send},
+    verbs::{contacts, devices, group, groups, history, join, listen, login, presence, receipts, send},
 };
 
 const EXAMPLES: &str = "\
@@ -41,6 +41,15 @@ Examples:
 
 A message that is not accepted within --timeout stays in the outbox (exit code 75): the next sov command on this home
 sends it.";
+
+const CONTACTS: &str = "\
+Relations:
+  requested  you have written first, and were not accepted yet
+  request    they have written first: you see their messages, and they see nothing of you
+  accepted   you want to hear from them; if both do, both see presence and receipts
+  blocked    to them you look like somebody who does not exist
+
+Sending to somebody accepts their request. A message that is one has \"request\":true in its line of `sov listen --json`.";
 
 const LISTEN: &str = "\
 With --json each message is a line like
@@ -107,6 +116,9 @@ pub(crate) enum Verb {
     Presence(presence::Args),
     /// Switch delivered and read marks on or off
     Receipts(receipts::Args),
+    /// List whom you hear from; accept, block or forget somebody
+    #[command(after_help = CONTACTS)]
+    Contacts(contacts::Args),
 }
 
 fn concat_help() -> String {
@@ -149,6 +161,10 @@ mod tests {
             "sov presence",
             "sov presence hidden --json",
             "sov receipts off",
+            "sov contacts",
+            "sov contacts accept bob --json",
+            "sov contacts block bob",
+            "sov contacts remove bob",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -164,6 +180,7 @@ mod tests {
             "sov join https://h/join#v=1 --username a --password secret",
             "sov listen --count 0",
             "sov group add g",
+            "sov contacts accept",
             "sov --timeout 0 groups",
             "sov presence gone",
             "sov receipts",

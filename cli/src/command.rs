@@ -11,7 +11,7 @@ use crate::{
     client::{self, StateOf},
     exit::{self, Exit},
     output::Output,
-    verbs::{devices, group, groups, history, listen, presence, receipts, send},
+    verbs::{contacts, devices, group, groups, history, listen, presence, receipts, send},
 };
 
 /// Everything that is done with an account that exists.
@@ -25,6 +25,7 @@ pub(crate) enum Command {
     History(history::Args),
     Presence(presence::Args),
     Receipts(receipts::Args),
+    Contacts(contacts::Args),
 }
 
 /// A command and how long it may take.
@@ -43,7 +44,7 @@ impl Command {
 
     /// Whether it is of use without the server.
     fn works_offline(&self) -> bool {
-        matches!(self, Self::Groups(_) | Self::History(_))
+        matches!(self, Self::Groups(_) | Self::History(_) | Self::Contacts(contacts::Args { change: None }))
     }
 
     async fn run(&self, client: &Client, output: &mut impl Output, stopping: Stopping) -> Result<(), Exit> {
@@ -56,6 +57,7 @@ impl Command {
             Self::History(args) => args.run(client, output).await,
             Self::Presence(args) => args.run(client, output).await,
             Self::Receipts(args) => args.run(client, output).await,
+            Self::Contacts(args) => args.run(client, output).await,
         }
     }
 }

@@ -22,6 +22,9 @@ pub(crate) enum Event {
         /// The same of those who say to have read it.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         read: Vec<String>,
+        /// Somebody who is not accepted has added this account to the group.
+        #[serde(skip_serializing_if = "is_false", default)]
+        request: bool,
     },
     /// A message was durably accepted by the server.
     Sent { group: String, seq: u64 },
@@ -45,6 +48,9 @@ pub(crate) enum Event {
         /// The one group of exactly these people.
         direct: bool,
         state: String,
+        /// Somebody who is not accepted has added this account to it.
+        #[serde(skip_serializing_if = "is_false", default)]
+        request: bool,
     },
     /// A device of this account.
     Device {
@@ -85,7 +91,14 @@ pub(crate) enum Event {
     /// A member has everything up to `delivered`, and says to have read up to `read`; 0: not known.
     Receipt { group: String, username: String, delivered: u64, read: u64 },
     /// How this account stands to another: `none`, `requested`, `request`, `accepted`, `blocked`.
-    Contact { username: String, account_id: String, relation: String },
+    Contact {
+        username: String,
+        account_id: String,
+        relation: String,
+        /// Since when; in the list only.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        since_ms: Option<u64>,
+    },
     /// Words of the server's operator. Not end-to-end encrypted.
     ServerNotice { text: String, time_ms: u64 },
     /// What was asked for is done.
@@ -118,4 +131,9 @@ impl Event {
     pub(crate) fn is_message(&self) -> bool {
         matches!(self, Self::Message { .. })
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }

@@ -36,7 +36,9 @@ pub(crate) fn render(events: &[Event], style: Style) -> Rendered {
         match (event, style) {
             (Event::Note { .. }, _) => rows.iter().for_each(|row| line(&mut rendered.stderr, &human(row, style))),
             (_, Style::Json) => rows.iter().for_each(|row| line(&mut rendered.stdout, &json(row))),
-            (Event::Group { .. } | Event::Device { .. }, _) => rendered.stdout.push_str(&table(rows, style)),
+            (Event::Group { .. } | Event::Device { .. } | Event::Contact { since_ms: Some(_), .. }, _) => {
+                rendered.stdout.push_str(&table(rows, style));
+            }
             (Event::State { .. } | Event::Typing { .. } | Event::Presence { .. } | Event::Receipt { .. }, _) => {
                 rows.iter().for_each(|row| line(&mut rendered.stderr, &human(row, style)));
             }
@@ -68,10 +70,18 @@ fn json(event: &Event) -> String {
 fn human(event: &Event, style: Style) -> String {
     let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
     match event {
-        Event::Message { title, from, text, time_ms, delivered, read, .. } => {
-            let (time, from) = (dim(&utc(*time_ms), style), bold(&safe(from), style));
+        Event::Message { title, from, text, time_ms, delivered, read, request, .. } => {
+            let time = dim(&utc(*time_ms), style);
+            let title = dim(&format!("[{}]", safe(title)), style);
             let marks = dim(&marks(delivered, read), style);
-            format!("{time} {} {from}: {}{marks}", dim(&format!("[{}]", safe(title)), style), safe(text).replace('\n', "\n    "))
+            let hint = if *request {
+                let name = safe(from);
+                dim(&format!("\n    (a request; answer it, or: sov contacts accept {name} | block {name})"), style)
+            } else {
+                String::new()
+            };
+            let text = safe(text).replace('\n', "\n    ");
+            format!("{time} {title} {}: {text}{marks}{hint}", bold(&safe(from), style))
         }
         Event::Sent { group, seq } => format!("sent ({}, no. {seq})", short(group)),
         Event::SendFailed { group, reason, .. } => {
@@ -149,6 +159,7 @@ fn marks(delivered: &[String], read: &[String]) -> String {
 fn table(rows: &[Event], style: Style) -> String {
     let (heading, cells): (&[&str], Vec<Vec<String>>) = match rows.first() {
         Some(Event::Device { .. }) => (&["DEVICE", "STATE", "SINCE", "LAST SEEN", ""], rows.iter().map(cells_of).collect()),
+        Some(Event::Contact { .. }) => (&["NAME", "RELATION", "SINCE"], rows.iter().map(cells_of).collect()),
         _ => (&["GROUP", "NAME", "MEMBERS", "STATE"], rows.iter().map(cells_of).collect()),
     };
     let width = |column: usize| {
@@ -167,12 +178,16 @@ fn table(rows: &[Event], style: Style) -> String {
 
 fn cells_of(row: &Event) -> Vec<String> {
     match row {
-        Event::Group { group, title, members, state, .. } => {
+        Event::Contact { username, relation, since_ms, .. } => {
+            vec![safe(username), relation.clone(), since_ms.map(utc).unwrap_or_default()]
+        }
+        Event::Group { group, title, members, state, request, .. } => {
             let members: Vec<String> = members
                 .iter()
                 .map(|member| if member.leaving { format!("{} (leaving)", safe(&member.name)) } else { safe(&member.name) })
                 .collect();
-            vec![group.clone(), safe(title), members.join(", "), state.clone()]
+            let state = if *request { "request".to_owned() } else { state.clone() };
+            vec![group.clone(), safe(title), members.join(", "), state]
         }
         Event::Device { device, state, current, created_at_ms, last_seen_ms } => {
             let seen = if *last_seen_ms == 0 { "never".to_owned() } else { utc(*last_seen_ms) };
@@ -214,6 +229,7 @@ mod tests {
             time_ms: 1_763_692_200_000,
             delivered: Vec::new(),
             read: Vec::new(),
+            request: false,
         }
     }
 
@@ -225,7 +241,7 @@ mod tests {
         assert_eq!(marks(&[], &[]), "");
         let Event::Message { group, title, seq, from, text, time_ms, .. } = message("hi") else { panic!("a message") };
         let read = names(&["bob"]);
-        let own = Event::Message { group, title, seq, from, text, time_ms, delivered: read.clone(), read };
+        let own = Event::Message { group, title, seq, from, text, time_ms, request: false, delivered: read.clone(), read };
         assert!(render(&[own], Style::Json).stdout.contains("\"delivered\":[\"bob\"],\"read\":[\"bob\"]"));
         assert!(!render(&[message("hi")], Style::Json).stdout.contains("delivered"));
     }
@@ -264,6 +280,7 @@ mod tests {
             epoch: 1,
             direct: true,
             state: "open".into(),
+            request: id == "bb",
         };
         let note = Event::Note { text: "offline".into() };
         let rendered = render(&[group("aa", "Tea"), group("bb", "Cake club"), note.clone()], Style::Plain);
@@ -271,10 +288,40 @@ mod tests {
             rendered.stdout,
             "GROUP  NAME       MEMBERS             STATE\n\
              aa     Tea        ann, bob (leaving)  open\n\
-             bb     Cake club  ann, bob (leaving)  open\n"
+             bb     Cake club  ann, bob (leaving)  request\n"
         );
         assert_eq!(rendered.stderr, "offline\n");
         assert!(render(&[note], Style::Json).stdout.is_empty());
+    }
+
+    #[test]
+    fn a_request_is_said_only_where_it_is_one() {
+        assert!(!render(&[message("hi")], Style::Json).stdout.contains("request"));
+        let Event::Message { group, title, seq, from, text, time_ms, .. } = message("hi") else { unreachable!() };
+        let (delivered, read) = (Vec::new(), Vec::new());
+        let request = Event::Message { group, title, seq, from, text, time_ms, request: true, delivered, read };
+        assert!(render(std::slice::from_ref(&request), Style::Json).stdout.contains(",\"request\":true}"));
+        assert!(
+            render(&[request], Style::Plain).stdout.contains("ann: hi\n    (a request; answer it, or: sov contacts accept ann")
+        );
+    }
+
+    #[test]
+    fn contacts_are_a_table_and_their_changes_are_lines() {
+        let contact = |name: &str, since_ms| Event::Contact {
+            username: name.into(),
+            account_id: "ab".repeat(16),
+            relation: "request".into(),
+            since_ms,
+        };
+        let list = [contact("ann", Some(1_763_692_200_000)), contact("benjamin", Some(1_763_692_200_000))];
+        assert_eq!(
+            render(&list, Style::Plain).stdout,
+            "NAME      RELATION  SINCE\n\
+             ann       request   2025-11-21 02:30Z\n\
+             benjamin  request   2025-11-21 02:30Z\n"
+        );
+        assert_eq!(render(&[contact("ann", None)], Style::Plain).stdout, "* ann: request\n");
     }
 
     #[test]

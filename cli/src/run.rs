@@ -55,6 +55,7 @@ async fn prepared(cli: Cli) -> Result<(), Exit> {
         Verb::History(args) => Command::History(args),
         Verb::Presence(args) => Command::Presence(args),
         Verb::Receipts(args) => Command::Receipts(args),
+        Verb::Contacts(args) => Command::Contacts(args),
     };
     let timeout_ms = seconds * 1000;
     Here { home, options, output, stopping: stopping(&command)? }.run(Request { command, timeout_ms }).await

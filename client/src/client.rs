@@ -13,7 +13,9 @@ use crate::{
     enrolment,
     error::Error,
     mls::{DeviceRef, Mls},
-    model::{AccountInfo, Availability, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Presence, Receipt, Sent},
+    model::{
+        AccountInfo, Availability, Contact, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Presence, Receipt, Sent,
+    },
     vault::{Space, Vault},
 };
 
@@ -91,13 +93,15 @@ impl Client {
     }
 
     /// Sends to the one group of exactly these people and oneself, which is made where there is none. Resolves when the
-    /// server has the message durably. Dropped before that, the message stays in the outbox.
+    /// server has the message durably. Dropped before that, the message stays in the outbox. To answer people's
+    /// requests is to accept them. Who has blocked this account is not found.
     pub async fn send_to(&self, names: &[String], text: &str) -> Result<Sent, Error> {
         check_text(text)?;
         let engine = &self.engine;
-        let mut accounts = engine.resolve(names).await?;
+        let mut accounts = engine.resolve_anew(names).await?;
         let me = self.account.account_id;
         accounts.retain(|account| *account != me);
+        let accepts = engine.run(|work| work.accept_people(&accounts))?;
         let key = direct_key(&[accounts.as_slice(), &[me]].concat());
         let guard = engine.creating.lock().await;
         let known = engine.run(|work| work.direct_group(&key, &accounts))?;
@@ -106,14 +110,14 @@ impl Client {
             None => self.make_group(None, Some(key), mls::Policy::Equal, accounts).await?.0,
         };
         drop(guard);
-        self.send(group, text).await
+        self.speak(group, text, accepts).await
     }
 
     /// Sends to a group. Resolves when the server has the message durably. Dropped before that, the message stays in
-    /// the outbox.
+    /// the outbox. To answer a request is to accept it.
     pub async fn send(&self, group: [u8; 32], text: &str) -> Result<Sent, Error> {
         check_text(text)?;
-        self.say(group, Said::Text(text.to_owned())).await
+        self.speak(group, text, false).await
     }
 
     /// Tells the group that this person types, or has stopped. To be called with each key press: a start is sent every
@@ -147,7 +151,7 @@ impl Client {
     /// Makes a group with a name. Resolves when everybody has been added.
     pub async fn create_group(&self, name: &str, with: &[String], policy: Policy) -> Result<[u8; 32], Error> {
         check_name(name)?;
-        let mut accounts = self.engine.resolve(with).await?;
+        let mut accounts = self.engine.resolve_anew(with).await?;
         accounts.retain(|account| *account != self.account.account_id);
         let policy = match policy {
             Policy::Equal => mls::Policy::Equal,
@@ -160,7 +164,7 @@ impl Client {
 
     /// Adds people. Resolves when the commit was accepted.
     pub async fn add(&self, group: [u8; 32], names: &[String]) -> Result<(), Error> {
-        let accounts = self.engine.resolve(names).await?;
+        let accounts = self.engine.resolve_anew(names).await?;
         self.change(group, IntentKind::AddMembers(accounts)).await
     }
 
@@ -207,6 +211,27 @@ impl Client {
     /// The messages up to this local number have been shown, and will not come again.
     pub async fn mark_listened(&self, local_no: u64) -> Result<(), Error> {
         self.engine.run(|work| work.mark_listened(local_no))
+    }
+
+    /// How this account stands to others, by name; strangers are not among them. What the server says, or, where it
+    /// cannot be asked, what is known here.
+    pub async fn contacts(&self) -> Result<Vec<Contact>, Error> {
+        self.engine.contacts().await
+    }
+
+    /// Wants to hear from somebody: their messages and groups are requests no more.
+    pub async fn accept(&self, name: &str) -> Result<(), Error> {
+        self.engine.relate(name, v1::RelationChange::Accept).await
+    }
+
+    /// Looks unknown to somebody from now on. Who shares a group of more with them goes on to see them there.
+    pub async fn block(&self, name: &str) -> Result<(), Error> {
+        self.engine.relate(name, v1::RelationChange::Block).await
+    }
+
+    /// Makes somebody a stranger again: declines a request, forgets a contact, takes back a block. They are not told.
+    pub async fn remove_contact(&self, name: &str) -> Result<(), Error> {
+        self.engine.relate(name, v1::RelationChange::Remove).await
     }
 
     /// The own account's devices.
@@ -302,6 +327,27 @@ impl Client {
         })?;
         self.engine.has_spoken(&group);
         self.engine.outcome(waiter).await
+    }
+
+    /// What a person says, and with it the acceptance of what they answer; `accepts`: something is noted already.
+    async fn speak(&self, group: [u8; 32], text: &str, accepts: bool) -> Result<Sent, Error> {
+        let (waiter, accepts) = self.engine.run(|work| {
+            let record = work.known_group(&group)?;
+            let client_id = work.enqueue(&record, Said::Text(text.to_owned()))?;
+            let accepts = work.accept_group(&record)? || accepts;
+            Ok((self.engine.message_waiter(client_id), accepts))
+        })?;
+        let accepted = async {
+            if accepts {
+                self.engine.accept_soon().await;
+            }
+        };
+        let (sent, ()) = futures_util::future::join(self.engine.outcome(waiter), accepted).await;
+        if accepts {
+            // There may have been no connection before.
+            self.engine.accept_soon().await;
+        }
+        sent
     }
 
     async fn change(&self, group: [u8; 32], kind: IntentKind) -> Result<(), Error> {

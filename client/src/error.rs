@@ -51,6 +51,9 @@ pub enum Error {
     Mls(String),
 }
 
+/// A refusal for longer than this is told rather than waited for.
+const PATIENCE_MS: u64 = 60_000;
+
 /// What a program does about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
@@ -107,6 +110,8 @@ impl Error {
         use FailureCode::{DeadlineExceeded, Internal, QuotaExceeded, RateLimited, Unavailable};
         match self {
             Self::Network(_) | Self::Timeout => true,
+            // Longer than anybody waits.
+            Self::Refused { code: RateLimited, retry_after_ms, .. } if *retry_after_ms > PATIENCE_MS => false,
             Self::Refused { code, .. } => {
                 matches!(code, Unavailable | DeadlineExceeded | RateLimited | QuotaExceeded | Internal)
             }

@@ -52,6 +52,8 @@ pub struct Message {
     pub time_ms: u64,
     /// Its number in this device's inbox, ascending; 0 for what this device itself sent.
     pub local_no: u64,
+    /// It stands in a group that is a request: somebody whom this account has not accepted has added it there.
+    pub request: bool,
 }
 
 /// A group as this device knows it.
@@ -69,6 +71,9 @@ pub struct GroupInfo {
     pub direct: bool,
     /// What this device can do there.
     pub state: GroupState,
+    /// Somebody whom this account has not accepted has added it: nobody there sees its presence or receipts, until it
+    /// accepts that one, or says something.
+    pub request: bool,
 }
 
 /// A member of a group.
@@ -308,10 +313,12 @@ pub struct Contact {
     pub account_id: [u8; 16],
     /// How the two stand.
     pub relation: Relation,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
 }
 
 /// How this account stands to another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Relation {
     /// Nothing: strangers.
     None,
@@ -319,7 +326,7 @@ pub enum Relation {
     Requested,
     /// The other one has written first: its messages are requests until it is accepted.
     Request,
-    /// Both may see presence and receipts.
+    /// This account wants to hear from the other one. Where both have accepted, both may see presence and receipts.
     Accepted,
     /// This account does not want to hear from the other one, to whom it looks unknown.
     Blocked,

@@ -147,6 +147,15 @@ impl Hub {
         }
     }
 
+    /// Leaves a push for every live device whose account is to get one.
+    pub fn push_accounts(&self, body: impl Fn(AccountId) -> Option<push::Body>) {
+        for registered in self.lock().devices.values() {
+            if let Some(body) = body(registered.account) {
+                registered.inbox.push(body);
+            }
+        }
+    }
+
     /// Closes the connection of `device`, if it is live.
     pub fn close(&self, device: DeviceId, code: CloseCode) {
         let mut live = self.lock();

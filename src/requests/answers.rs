@@ -1,17 +1,17 @@
 //! Parts of answers that several requests share.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use sovereign_proto::v1;
+use sovereign_proto::v1::{self, push};
 
 use crate::{
     auth::{attempts::TooMany, password::Busy, proof::InvalidProof},
     ids::{AccountId, DeviceId, Epoch, GroupId, LogId},
-    limits::{BYTES_PER_PAGE, ENTRIES_PER_STALE_ANSWER, KEY_PACKAGES_WANTED},
+    limits::{BYTES_PER_PAGE, ENTRIES_PER_STALE_ANSWER, KEY_PACKAGES_WANTED, RELATIONS_PER_PUSH},
     refusal::Refusal,
     server::Server,
-    store::{Stock, StoreError},
+    store::{Contact, Relation, RelationChanged, Stock, StoreError},
     wire::entry,
 };
 
@@ -41,6 +41,41 @@ pub fn stock(stock: Stock) -> v1::KeyPackageStock {
         wanted: KEY_PACKAGES_WANTED,
         oldest_at_ms: stock.oldest_at,
     }
+}
+
+/// One side of a relation.
+pub fn relation(relation: Option<Relation>) -> v1::Relation {
+    match relation {
+        None => v1::Relation::Unspecified,
+        Some(Relation::Requested) => v1::Relation::Requested,
+        Some(Relation::Request) => v1::Relation::Request,
+        Some(Relation::Accepted) => v1::Relation::Accepted,
+        Some(Relation::Blocked) => v1::Relation::Blocked,
+    }
+}
+
+/// The other end of a relation.
+pub fn contact(contact: Contact) -> v1::Contact {
+    v1::Contact {
+        account_id: bytes(contact.account_id.as_bytes()),
+        username: contact.username,
+        relation: relation(contact.relation).into(),
+        since_ms: contact.since,
+    }
+}
+
+/// Tells the live devices of each account what has become of its relations.
+pub fn tell_relations(server: &Server, changed: Vec<RelationChanged>) {
+    let mut pushes: HashMap<AccountId, v1::RelationChanged> = HashMap::new();
+    for RelationChanged { of, contact } in changed {
+        let push = pushes.entry(of).or_default();
+        if push.contacts.len() < RELATIONS_PER_PUSH {
+            push.contacts.push(self::contact(contact));
+        } else {
+            push.more = true;
+        }
+    }
+    server.hub.push_accounts(|account| pushes.get(&account).cloned().map(push::Body::RelationChanged));
 }
 
 /// A device with its account.

@@ -55,6 +55,14 @@ impl Handle for ClaimKeyPackagesRequest {
             ClaimOutcome::NotFound => Err(Refusal::not_found()),
             ClaimOutcome::TooLarge => Err(Refusal::too_large("these accounts have more than 256 devices: claim for fewer")),
             ClaimOutcome::TooMany => Err(Refusal::rate_limited("too many key packages are claimed already", CLAIM_AGAIN_MS)),
+            ClaimOutcome::TooManyStrangers => Err(Refusal::rate_limited(
+                "this account has written to many people who have not accepted it yet: wait for some of them",
+                CLAIM_AGAIN_MS,
+            )),
+            ClaimOutcome::TooManyRequests => {
+                Err(Refusal::rate_limited("one of these people has too many open requests now", CLAIM_AGAIN_MS))
+            }
+            ClaimOutcome::Blocked => Err(Refusal::forbidden("one of these people is blocked by this account")),
         }
     }
 }

@@ -25,6 +25,8 @@ impl Handle for ListGroupsRequest {
             leaving: group.leaving,
             frozen: group.frozen,
             successor: group.successor.map(|successor| bytes(successor.as_bytes())).unwrap_or_default(),
+            request: group.request_of.is_some(),
+            added_by: group.request_of.map(|adder| bytes(adder.as_bytes())).unwrap_or_default(),
         });
         Ok(ListGroupsResponse { groups: groups.collect(), more })
     }

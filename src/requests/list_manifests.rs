@@ -13,10 +13,7 @@ impl Handle for ListManifestsRequest {
 
     async fn handle(self, Enrolled(caller): Enrolled, server: &Arc<Server>) -> Result<ListManifestsResponse, Refusal> {
         let account = parse::account_id(&self.account_id)?;
-        let known = server.store.account(account).await?;
-        if !known.is_some_and(|known| known.enabled || account == caller.account) {
-            return Err(Refusal::not_found());
-        }
+        server.store.visible_account(caller.account, account).await?.ok_or_else(Refusal::not_found)?;
         let mut chain = server.store.manifests(account, self.after_version, MANIFESTS_PER_PAGE + 1).await?;
         let more = chain.len() > MANIFESTS_PER_PAGE;
         chain.truncate(MANIFESTS_PER_PAGE);

@@ -12,12 +12,14 @@ use crate::{
 /// Groups that one snapshot is held for.
 const AT_ONCE: usize = 64;
 
-/// The receipts that `account` is shown: its own, and those of others if neither side hides them.
+/// The receipts that `account` is shown: its own, and those of others if neither side hides them or has blocked the
+/// other.
 pub fn shown_to(receipts: &[Receipt], account: AccountId) -> impl Iterator<Item = &Receipt> {
     let own = receipts.iter().find(|receipt| receipt.account == account);
     let hides = own.is_none_or(|own| own.hidden);
     let member = own.is_some();
-    receipts.iter().filter(move |receipt| member && (receipt.account == account || !hides && !receipt.hidden))
+    let apart = move |receipt: &Receipt| hides || receipt.hidden || receipt.blocked.contains(&account);
+    receipts.iter().filter(move |receipt| member && (receipt.account == account || !apart(receipt)))
 }
 
 /// In the hub's words.
@@ -56,7 +58,7 @@ mod tests {
     const EVE: AccountId = AccountId([3; 16]);
 
     fn receipt(account: AccountId, hidden: bool) -> Receipt {
-        Receipt { account, delivered: 7, read: 5, hidden }
+        Receipt { account, delivered: 7, read: 5, hidden, blocked: Vec::new() }
     }
 
     fn names(told: Vec<(AccountId, Progress)>) -> Vec<AccountId> {
@@ -70,6 +72,16 @@ mod tests {
         assert_eq!(names(told(&receipts, &moved, ADA)), [BOB]);
         assert!(told(&receipts, &moved, EVE).is_empty());
         assert!(told(&receipts, &moved, AccountId([9; 16])).is_empty());
+    }
+
+    #[test]
+    fn who_is_blocked_sees_nothing_of_the_other_and_the_other_nothing_of_them() {
+        let mut receipts = [receipt(ADA, false), receipt(BOB, false), receipt(EVE, false)];
+        (receipts[0].blocked, receipts[1].blocked) = (vec![BOB], vec![ADA]);
+        let moved = [ADA, BOB, EVE].map(|account| (account, Movement { read: false })).into();
+        assert_eq!(names(told(&receipts, &moved, ADA)), [EVE]);
+        assert_eq!(names(told(&receipts, &moved, BOB)), [EVE]);
+        assert_eq!(names(told(&receipts, &moved, EVE)), [ADA, BOB]);
     }
 
     #[test]

@@ -137,7 +137,7 @@ async fn store(
 ) -> Result<SubmitCommitResponse, Refusal> {
     let (external, removed) = (plan.external, plan.removed.clone());
     match server.store.accept_commit(plan).await? {
-        CommitOutcome::Accepted { seq, epoch, duplicate, notified, .. } => {
+        CommitOutcome::Accepted { seq, epoch, duplicate, notified, relations, .. } => {
             if !duplicate {
                 slot.advance(next);
             }
@@ -147,6 +147,10 @@ async fn store(
             }
             server.hub.unsettle(group);
             server.hub.wake(LogId::Group(group));
+            // Before the Welcomes, so that who is added knows by whom.
+            if !relations.is_empty() {
+                answers::tell_relations(server, relations);
+            }
             notified.into_iter().for_each(|device| server.hub.wake(LogId::Device(device)));
             for leaf in removed.iter().filter(|leaf| leaf.device_id != device.device) {
                 server.hub.unsubscribe(leaf.device_id, group);

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{
     Answer, Store,
     engine::Txn,
+    relations,
     types::{Account, Device, DeviceState, EnrolOutcome, NewAccount, NewDevice, SignUpOutcome},
     values::{Blob, Sql, U, uint},
 };
@@ -27,6 +28,27 @@ impl Store {
     /// Makes an account with its first device, active by its first manifest, and uses up the invite.
     pub fn sign_up(&self, new: NewAccount) -> Answer<SignUpOutcome> {
         self.write(new.manifest.len(), move |txn| txn.sign_up(&new))
+    }
+
+    /// The account of that exact username, for one who asks without being known to it: nothing where it is disabled or
+    /// has blocked the asker. The same is looked up in either case.
+    pub fn find_account(&self, asker: AccountId, username: String) -> Answer<Option<Account>> {
+        self.read(move |db| {
+            let found =
+                db.prepare_cached(&format!("{ACCOUNT} WHERE username = ?1"))?.query_one([&username], account).optional()?;
+            let blocked = relations::blocks(db, found.as_ref().map_or(AccountId([0; 16]), |found| found.account_id), asker)?;
+            Ok(found.filter(|found| found.enabled && !blocked))
+        })
+    }
+
+    /// The account of that id as another one may see it: nothing where it is disabled, or has blocked the asker and they
+    /// are in no group together. An account always sees itself.
+    pub fn visible_account(&self, asker: AccountId, id: AccountId) -> Answer<Option<Account>> {
+        self.read(move |db| {
+            let found = db.prepare_cached(&format!("{ACCOUNT} WHERE account_id = ?1"))?.query_one([id], account).optional()?;
+            let visible = id == asker || relations::is_visible(db, asker, id)?;
+            Ok(found.filter(|_| visible))
+        })
     }
 
     /// The account of that exact username.

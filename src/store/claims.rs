@@ -7,13 +7,15 @@ use super::{
     Answer, Store,
     engine::Txn,
     key_packages,
+    known::KnownDevice,
+    strangers::{Excess, Terms},
     types::{ClaimOutcome, ClaimedPackage, Hash, NewClaim},
     values::{Blob, Sql, U, uint},
 };
 use crate::{
     clock::UnixMs,
     ids::{AccountId, DeviceId, GroupId},
-    limits::{CLAIMS_PER_DEVICE, CLAIMS_PER_TARGET, DEVICES_PER_CLAIM},
+    limits::{CLAIMS_PER_DEVICE, CLAIMS_PER_TARGET, DEVICES_PER_CLAIM, STRANGERS_CLAIMS_PER_TARGET},
 };
 
 /// How long a claim may be replayed and redeemed.
@@ -25,11 +27,14 @@ struct Target {
     account_no: i64,
     device: DeviceId,
     device_no: i64,
+    /// The account has to be asked first: no last resort for the claimer, and narrower bounds.
+    stranger: bool,
 }
 
 impl Store {
     /// Hands out one key package for each active device of the accounts (or for those named), but not for the
-    /// claimer's own device: the oldest in stock, or the last resort, which stays. All in one transaction. The same
+    /// claimer's own device: the oldest in stock, or, where the account is no stranger, the last resort, which stays. All in
+    /// one transaction. The same
     /// claim again is answered as the first time, for 24 hours or until one of its packages was redeemed. Devices that
     /// have none left are named, and noted to be added later where their account is a member of the group.
     pub fn claim(&self, new: NewClaim) -> Answer<ClaimOutcome> {
@@ -49,14 +54,18 @@ impl Txn<'_> {
             let live = new.now < claimed_at.saturating_add(CLAIM_MS);
             return if live && hash == request_hash { self.replay(claim_no) } else { Ok(ClaimOutcome::Conflict) };
         }
-        let Some(targets) = self.targets(new)? else { return Ok(ClaimOutcome::NotFound) };
-        if targets.len() > DEVICES_PER_CLAIM {
-            return Ok(ClaimOutcome::TooLarge);
-        }
+        let targets = match self.targets(new, claimer)? {
+            Ok(targets) => targets,
+            Err(outcome) => return Ok(outcome),
+        };
         if self.has_claimed_enough(claimer.no, &targets, new.now)? {
             return Ok(ClaimOutcome::TooMany);
         }
+        self.hand_out(new, claimer, targets, request_hash)
+    }
 
+    /// Notes the claim and takes what there is.
+    fn hand_out(&mut self, new: &NewClaim, claimer: KnownDevice, targets: Vec<Target>, request_hash: Hash) -> Sql<ClaimOutcome> {
         self.db
             .prepare_cached(
                 "INSERT INTO claims (claimer, claim_id, group_id, request_hash, claimed_at) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -65,13 +74,14 @@ impl Txn<'_> {
         let claim_no = self.db.last_insert_rowid();
         let (mut packages, mut exhausted, mut low) = (Vec::new(), Vec::new(), Vec::new());
         for target in targets {
-            let taken = self.take(target.device_no)?;
+            let taken = self.take(target.device_no, !target.stranger)?;
             let (reference, bytes) = taken.clone().unzip();
+            let stranger = target.stranger.then_some(claimer.account_no);
             self.db
                 .prepare_cached(
-                    "INSERT INTO claim_items (claim_no, group_id, device_no, reference, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    "INSERT INTO claim_items (claim_no, group_id, device_no, reference, bytes, stranger) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
-                .execute(params![claim_no, new.group, target.device_no, reference, bytes])?;
+                .execute(params![claim_no, new.group, target.device_no, reference, bytes, stranger])?;
             if let Some((_, bytes)) = taken {
                 packages.push(ClaimedPackage { account_id: target.account, device_id: target.device, bytes });
             } else {
@@ -107,27 +117,47 @@ impl Txn<'_> {
         Ok(ClaimOutcome::Claimed { packages, exhausted, low: Vec::new() })
     }
 
-    /// Whom to claim from; `None` if an account does not exist or is disabled.
-    fn targets(&self, new: &NewClaim) -> Sql<Option<Vec<Target>>> {
+    /// Whom to claim from, or why not: an account does not exist or is disabled, has blocked the claimer or is blocked by
+    /// it, or there are too many.
+    fn targets(&mut self, new: &NewClaim, claimer: KnownDevice) -> Sql<Result<Vec<Target>, ClaimOutcome>> {
         let mut accounts = new.accounts.clone();
         accounts.sort_unstable();
         accounts.dedup();
-        let mut targets = Vec::new();
+        let group_no = self.group(new.group)?.map(|group| group.no);
+        let (mut targets, mut strangers, mut blocked) = (Vec::new(), Vec::new(), false);
         for account in accounts {
-            if !self.db.prepare_cached("SELECT 1 FROM accounts WHERE account_id = ?1 AND enabled = 1")?.exists([account])? {
-                return Ok(None);
+            let sql = "SELECT account_no FROM accounts WHERE account_id = ?1 AND enabled = 1";
+            let found: Option<i64> = self.db.prepare_cached(sql)?.query_one([account], |row| row.get(0)).optional()?;
+            let Some(account_no) = found else { return Ok(Err(ClaimOutcome::NotFound)) };
+            let terms = self.terms(claimer, account_no, group_no)?;
+            match terms {
+                Terms::Nobody => return Ok(Err(ClaimOutcome::NotFound)),
+                Terms::Blocked => blocked = true,
+                Terms::Stranger => strangers.push(account_no),
+                Terms::Known => {}
             }
-            let sql = "SELECT account_no, device_id, device_no FROM devices JOIN accounts USING (account_no)
-                       WHERE account_id = ?1 AND state = 1 AND device_id <> ?2 ORDER BY device_no";
+            let stranger = terms == Terms::Stranger;
+            let sql = "SELECT device_id, device_no FROM devices WHERE account_no = ?1 AND state = 1 AND device_id <> ?2
+                       ORDER BY device_no";
             let target = |row: &rusqlite::Row<'_>| {
-                Ok(Target { account, account_no: row.get(0)?, device: row.get(1)?, device_no: row.get(2)? })
+                Ok(Target { account, account_no, device: row.get(0)?, device_no: row.get(1)?, stranger })
             };
-            for found in self.db.prepare_cached(sql)?.query_map(params![account, new.claimer], target)? {
+            for found in self.db.prepare_cached(sql)?.query_map(params![account_no, new.claimer], target)? {
                 targets.push(found?);
             }
         }
         targets.retain(|target| new.devices.is_empty() || new.devices.contains(&target.device));
-        Ok(Some(targets))
+        if blocked {
+            return Ok(Err(ClaimOutcome::Blocked));
+        }
+        if targets.len() > DEVICES_PER_CLAIM {
+            return Ok(Err(ClaimOutcome::TooLarge));
+        }
+        Ok(match self.exceeds(claimer.account_no, &strangers, new.now)? {
+            Some(Excess::Claimer) => Err(ClaimOutcome::TooManyStrangers),
+            Some(Excess::Target) => Err(ClaimOutcome::TooManyRequests),
+            None => Ok(targets),
+        })
     }
 
     /// Nobody empties somebody's stock, nor fills the store with claims. What a claim handed out counts until it is
@@ -146,19 +176,21 @@ impl Txn<'_> {
         for target in targets {
             let since = U(now.saturating_sub(CLAIM_MS));
             let held: u32 = held.query_one(params![target.device_no, claimer_no, since], |row| row.get(0))?;
-            if held >= CLAIMS_PER_TARGET {
+            if held >= if target.stranger { STRANGERS_CLAIMS_PER_TARGET } else { CLAIMS_PER_TARGET } {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The oldest package of a device, which leaves the stock, or its last resort, which stays; reference and bytes.
-    fn take(&mut self, device_no: i64) -> Sql<Option<(Vec<u8>, Vec<u8>)>> {
-        let sql = "SELECT key_package_no, last_resort, reference, bytes FROM key_packages WHERE device_no = ?1
-                   ORDER BY last_resort, key_package_no LIMIT 1";
+    /// The oldest package of a device, which leaves the stock, or its last resort, if that may be, which stays; reference
+    /// and bytes.
+    fn take(&mut self, device_no: i64, or_last_resort: bool) -> Sql<Option<(Vec<u8>, Vec<u8>)>> {
+        let sql = "SELECT key_package_no, last_resort, reference, bytes FROM key_packages
+                   WHERE device_no = ?1 AND last_resort <= ?2 ORDER BY last_resort, key_package_no LIMIT 1";
         let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?, row.get(2)?, row.get(3)?));
-        let Some((no, last_resort, reference, bytes)) = self.db.prepare_cached(sql)?.query_one([device_no], row).optional()?
+        let Some((no, last_resort, reference, bytes)) =
+            self.db.prepare_cached(sql)?.query_one(params![device_no, or_last_resort], row).optional()?
         else {
             return Ok(None);
         };

@@ -15,7 +15,7 @@ use super::{
     engine::Txn,
     known::{KnownDevice, KnownGroup},
     log::NewEntry,
-    rosters,
+    relations, rosters,
     types::{CommitOutcome, CommitPlan, Hash, Membership, SenderRef},
     values::{Blob, Sql, U, uint},
 };
@@ -111,6 +111,7 @@ impl Txn<'_> {
                     duplicate: true,
                     head,
                     notified: Vec::new(),
+                    relations: Vec::new(),
                 }
             } else {
                 CommitOutcome::Conflict
@@ -129,7 +130,7 @@ impl Txn<'_> {
             return Ok(Err(CommitOutcome::Frozen));
         }
         let Some(removed) = self.check_removed(plan, group)? else { return Ok(Err(CommitOutcome::Conflict)) };
-        let added = match self.check_added(plan, group)? {
+        let added = match self.check_added(plan, group, committer)? {
             Ok(added) => added,
             Err(device) => return Ok(Err(CommitOutcome::BadAdd(device))),
         };
@@ -179,7 +180,12 @@ impl Txn<'_> {
     }
 
     /// The added devices with their claims, or the first that may not be added.
-    fn check_added(&mut self, plan: &CommitPlan, group: KnownGroup) -> Sql<Result<Vec<Coming>, DeviceId>> {
+    fn check_added(
+        &mut self,
+        plan: &CommitPlan,
+        group: KnownGroup,
+        committer: KnownDevice,
+    ) -> Sql<Result<Vec<Coming>, DeviceId>> {
         let mut added = Vec::with_capacity(plan.added.len());
         let mut seen = HashSet::new();
         for (leaf, reference) in &plan.added {
@@ -191,6 +197,10 @@ impl Txn<'_> {
             let Some(device) = device else { return Ok(Err(device_id)) };
             let is_leaf = self.leaf_window(group.no, device.no)?.is_some() && !plan.removed.contains(leaf);
             if is_leaf || !seen.insert(device.no) || !rosters::is_active(self.db, device.no)? {
+                return Ok(Err(device_id));
+            }
+            // The claim may be older than the block.
+            if self.refuses(group.no, device.account_no, committer.account_no)? {
                 return Ok(Err(device_id));
             }
             let Some(item_no) = self.open_claim(plan.group, device.no, reference, plan.now)? else { return Ok(Err(device_id)) };
@@ -233,6 +243,8 @@ impl Txn<'_> {
                 notified.push(going.id);
             }
         }
+        self.forget_requests_of(removed.iter().map(|going| going.device.account_no), group.no)?;
+        let relations = self.meet(committer.account_no, &self.newcomers(&added, group, committer)?, group.no, plan.now)?;
         self.welcome(&plan, &added, group.no, join)?;
         notified.extend(added.iter().map(|coming| coming.id));
         if plan.external {
@@ -246,7 +258,22 @@ impl Txn<'_> {
         self.known.forget_senders();
         notified.sort_unstable();
         notified.dedup();
-        Ok(CommitOutcome::Accepted { seq, epoch: group.epoch + 1, duplicate: false, head: self.head(group.no)?.seq, notified })
+        let head = self.head(group.no)?.seq;
+        Ok(CommitOutcome::Accepted { seq, epoch: group.epoch + 1, duplicate: false, head, notified, relations })
+    }
+
+    /// The accounts of others that come in with their first device.
+    fn newcomers(&self, added: &[Coming], group: KnownGroup, committer: KnownDevice) -> Sql<Vec<i64>> {
+        let mut accounts: Vec<i64> = added.iter().map(|coming| coming.device.account_no).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        let mut newcomers = Vec::with_capacity(accounts.len());
+        for account_no in accounts {
+            if account_no != committer.account_no && !relations::has_leaf(self.db, group.no, account_no)? {
+                newcomers.push(account_no);
+            }
+        }
+        Ok(newcomers)
     }
 
     /// The commit's own row and the group's new state.
@@ -287,27 +314,22 @@ impl Txn<'_> {
         self.append_entry(LogId::Device(going.id), going.device.log_no, entry).map(drop)
     }
 
-    /// Windows for the added devices, behind the commit, and the Welcome on the log of each: stored once for all.
+    /// Windows for the added devices, behind the commit, and the Welcome on the log of each: stored once for all to whom
+    /// the group is a request, and once for the others.
     fn welcome(&mut self, plan: &CommitPlan, added: &[Coming], group_no: i64, join: (Seq, Hash)) -> Sql<()> {
-        if added.is_empty() {
-            return Ok(());
-        }
-        let welcome = WelcomeEntry {
-            group_id: Bytes::copy_from_slice(&plan.group.0),
-            welcome: plan.welcome.clone(),
-            join_seq: join.0,
-            running_hash: Bytes::copy_from_slice(&join.1),
-        };
-        let body = Bytes::from(welcome.encode_to_vec());
-        self.db.prepare_cached("INSERT INTO bodies (body) VALUES (?1)")?.execute([&body[..]])?;
-        let body_no = Some(self.db.last_insert_rowid());
-        let entry_hash = log::entry_hash(Kind::Welcome, &body);
-        for &Coming { device, id, item_no } in added {
+        let mut shared: [Option<(i64, Bytes, Hash)>; 2] = [None, None];
+        for coming in added {
+            let request = self.is_group_request(coming.device.account_no, group_no)?;
+            let (body_no, body, entry_hash) = match &shared[usize::from(request)] {
+                Some(shared) => shared.clone(),
+                None => shared[usize::from(request)].insert(self.welcome_body(plan, join, request)?).clone(),
+            };
+            let &Coming { device, id, item_no } = coming;
             if !self.redeem(item_no)? {
                 // It was there a moment ago, in this very transaction.
                 return Err(rusqlite::Error::StatementChangedRows(0));
             }
-            let (body, removes) = (body.clone(), Box::default());
+            let (body_no, removes) = (Some(body_no), Box::default());
             let (time, sender_ref) = (plan.now, SenderRef::None);
             let entry = NewEntry { time, kind: Kind::Welcome, sender: None, sender_ref, entry_hash, body, body_no, removes };
             let welcome_seq = self.append_entry(LogId::Device(id), device.log_no, entry)?;
@@ -315,6 +337,21 @@ impl Txn<'_> {
             self.forget_add_task(group_no, device.no)?;
         }
         Ok(())
+    }
+
+    fn welcome_body(&mut self, plan: &CommitPlan, join: (Seq, Hash), request: bool) -> Sql<(i64, Bytes, Hash)> {
+        let welcome = WelcomeEntry {
+            group_id: Bytes::copy_from_slice(&plan.group.0),
+            welcome: plan.welcome.clone(),
+            join_seq: join.0,
+            running_hash: Bytes::copy_from_slice(&join.1),
+            added_by: Bytes::copy_from_slice(&plan.committer.account_id.0),
+            request,
+        };
+        let body = Bytes::from(welcome.encode_to_vec());
+        self.db.prepare_cached("INSERT INTO bodies (body) VALUES (?1)")?.execute([&body[..]])?;
+        let entry_hash = log::entry_hash(Kind::Welcome, &body);
+        Ok((self.db.last_insert_rowid(), body, entry_hash))
     }
 
     fn forget_add_task(&mut self, group_no: i64, device_no: i64) -> Sql<()> {

@@ -61,7 +61,9 @@ impl Store {
     ) -> Answer<Vec<GroupSummary>> {
         self.read(move |db| {
             let sql =
-                "SELECT group_id, epoch, max(device_id = ?2 AND windows.state = 0), max(removal_asked = 1), frozen, successor
+                "SELECT group_id, epoch, max(device_id = ?2 AND windows.state = 0), max(removal_asked = 1), frozen, successor,
+                              (SELECT adder.account_id FROM group_requests JOIN accounts AS adder ON adder.account_no = added_by
+                               WHERE group_requests.account_no = accounts.account_no AND group_requests.log_no = groups.log_no)
                        FROM accounts JOIN devices USING (account_no) JOIN windows USING (device_no)
                        JOIN groups ON groups.log_no = windows.log_no
                        WHERE account_id = ?1 AND leave_seq IS NULL AND windows.state = 0 AND group_id > ?3
@@ -76,6 +78,7 @@ impl Store {
                         leaving: row.get(3)?,
                         frozen: row.get(4)?,
                         successor: row.get(5)?,
+                        request_of: row.get(6)?,
                     })
                 })?
                 .collect()

@@ -11,13 +11,14 @@ use super::{
 };
 
 /// Every migration; the number of one is its place from 1.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../migrations/0001_accounts.sql"),
     include_str!("../../migrations/0002_admission.sql"),
     include_str!("../../migrations/0003_key_packages.sql"),
     include_str!("../../migrations/0004_logs.sql"),
     include_str!("../../migrations/0005_groups.sql"),
     include_str!("../../migrations/0006_presence_and_receipts.sql"),
+    include_str!("../../migrations/0007_relations.sql"),
 ];
 
 /// The newest schema version.
@@ -44,7 +45,12 @@ pub(super) fn run(db: &mut Connection, directory: &DataDir, version: u32) -> Res
     if version > 0 && version < KNOWN {
         copy(db, directory, version + 1)?;
     }
-    for (number, migration) in (1..).zip(MIGRATIONS).skip(version as usize) {
+    steps(db, version, KNOWN)
+}
+
+/// Runs the migrations behind `from` up to `to`.
+pub(super) fn steps(db: &mut Connection, from: u32, to: u32) -> Result<(), OpenError> {
+    for (number, migration) in (1..=to).zip(MIGRATIONS).skip(from as usize) {
         let transaction = db.transaction()?;
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

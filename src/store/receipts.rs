@@ -11,7 +11,7 @@ use super::{
     Answer, Store,
     engine::Txn,
     rosters,
-    types::{Membership, Movement, Movements, Receipt},
+    types::{Membership, Movement, Movements, Receipt, Relation},
     values::{Sql, U, uint},
     windows,
 };
@@ -93,9 +93,11 @@ impl Txn<'_> {
     }
 }
 
-/// Leaves that count: those of accounts that are leaving, or were struck, do not.
+/// Leaves that count: those of accounts that are leaving, were struck, or have not accepted the group do not.
 const MEMBERS: &str = "FROM windows JOIN devices USING (device_no) JOIN accounts USING (account_no)
-                       WHERE windows.log_no = ?1 AND leave_seq IS NULL AND windows.state = 0 AND removal_asked = 0";
+                       WHERE windows.log_no = ?1 AND leave_seq IS NULL AND windows.state = 0 AND removal_asked = 0
+                         AND NOT EXISTS (SELECT 1 FROM group_requests AS asked
+                                         WHERE asked.log_no = windows.log_no AND asked.account_no = accounts.account_no)";
 
 fn receipts(db: &Connection, group: GroupId) -> Sql<Vec<Receipt>> {
     let sql = "SELECT log_no FROM groups WHERE group_id = ?1";
@@ -115,7 +117,23 @@ fn receipts(db: &Connection, group: GroupId) -> Sql<Vec<Receipt>> {
                           AND read_markers.account_no = accounts.account_no), 0), hide_receipts
          {MEMBERS} GROUP BY accounts.account_no ORDER BY account_id"
     );
-    let row =
-        |row: &Row<'_>| Ok(Receipt { account: row.get(0)?, delivered: uint(row, 1)?, read: uint(row, 2)?, hidden: row.get(3)? });
-    db.prepare_cached(&sql)?.query_map([log_no], row)?.collect()
+    let row = |row: &Row<'_>| {
+        let (delivered, read) = (uint(row, 1)?, uint(row, 2)?);
+        Ok(Receipt { account: row.get(0)?, delivered, read, hidden: row.get(3)?, blocked: Vec::new() })
+    };
+    let mut receipts: Vec<Receipt> = db.prepare_cached(&sql)?.query_map([log_no], row)?.collect::<Sql<_>>()?;
+    let sql = format!(
+        "SELECT own.account_id, other.account_id FROM (SELECT DISTINCT account_no {MEMBERS}) AS members
+         JOIN relations USING (account_no) JOIN accounts AS own USING (account_no)
+         JOIN accounts AS other ON other.account_no = other_no WHERE state = ?2"
+    );
+    for pair in db.prepare_cached(&sql)?.query_map(params![log_no, Relation::Blocked], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (one, other): (AccountId, AccountId) = pair?;
+        for receipt in &mut receipts {
+            receipt
+                .blocked
+                .extend([(one, other), (other, one)].into_iter().filter(|(own, _)| *own == receipt.account).map(|pair| pair.1));
+        }
+    }
+    Ok(receipts)
 }

@@ -5,7 +5,7 @@ use rusqlite::{
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 
-use super::types::{DeviceState, Hash};
+use super::types::{DeviceState, Hash, Relation};
 use crate::ids::{AccountId, ClaimId, ClientId, DeviceId, GroupId, LogId};
 
 /// What a verb inside a transaction or a snapshot gives: its answer, or an error of the engine.
@@ -63,6 +63,24 @@ impl FromSql for DeviceState {
             0 => Ok(Self::Pending),
             1 => Ok(Self::Active),
             2 => Ok(Self::Revoked),
+            other => Err(FromSqlError::OutOfRange(other)),
+        }
+    }
+}
+
+impl ToSql for Relation {
+    fn to_sql(&self) -> Sql<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(*self as i64))
+    }
+}
+
+impl FromSql for Relation {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match i64::column_result(value)? {
+            1 => Ok(Self::Requested),
+            2 => Ok(Self::Request),
+            3 => Ok(Self::Accepted),
+            4 => Ok(Self::Blocked),
             other => Err(FromSqlError::OutOfRange(other)),
         }
     }

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     Answer, Store,
+    relations::may_see,
     types::{Privacy, PrivacyChange, Seen, StoreError},
     values::{Sql, U, uint},
 };
@@ -77,19 +78,4 @@ fn visible(db: &Connection, viewer: AccountId, subjects: &[AccountId]) -> Sql<Ve
         }
     }
     Ok(seen)
-}
-
-/// Whether the two stand in relation, so that each may see the other: both are in a group that neither is leaving. The
-/// one place that decides it.
-fn may_see(db: &Connection, viewer: i64, subject: i64) -> Sql<bool> {
-    // From the subject's groups, each looked up by the viewer's devices.
-    db.prepare_cached(
-        "SELECT 1 FROM devices AS theirs CROSS JOIN windows AS there ON there.device_no = theirs.device_no
-         CROSS JOIN devices AS own CROSS JOIN windows AS here ON here.log_no = there.log_no AND here.device_no = own.device_no
-         WHERE theirs.account_no = ?2 AND own.account_no = ?1
-           AND there.leave_seq IS NULL AND there.state = 0 AND there.removal_asked = 0
-           AND here.leave_seq IS NULL AND here.state = 0 AND here.removal_asked = 0
-         LIMIT 1",
-    )?
-    .exists([viewer, subject])
 }

@@ -18,6 +18,7 @@ pub async fn run(options: &Options, table: &mut Table) {
     let largest = scale.live.into_iter().chain(scale.committing).max().unwrap_or(2);
     let people = town::settle(&server, "member", largest - 1, scale.live.len() + scale.committing.len()).await;
     let mut founder = Founder::arrive(&server, "founder").await;
+    town::befriend(&server, &people, &founder.member.keys).await;
     if options.wants(Name::FanOut) || options.wants(Name::Storing) {
         let mut groups = Vec::new();
         for members in scale.live {

@@ -85,7 +85,8 @@ impl Output for Collect {
 
 fn message(seq: u64) -> Event {
     let (group, title, from, text) = (String::new(), String::new(), String::new(), String::new());
-    Event::Message { group, title, seq, from, text, time_ms: 0, delivered: Vec::new(), read: Vec::new() }
+    let (delivered, read) = (Vec::new(), Vec::new());
+    Event::Message { group, title, seq, from, text, time_ms: 0, delivered, read, request: false }
 }
 
 fn request(command: Command) -> Request {

@@ -16,6 +16,7 @@ pub(crate) fn message(message: &Message, title: &str) -> Event {
         from: message.from.clone(),
         text: message.text.clone(),
         time_ms: message.time_ms,
+        request: message.request,
         delivered: Vec::new(),
         read: Vec::new(),
     }
@@ -28,8 +29,8 @@ pub(crate) fn own_message(message: &Message, title: &str, receipts: &[Receipt]) 
     };
     let (has, knows) = (those(&|receipt| receipt.delivered), those(&|receipt| receipt.read));
     match self::message(message, title) {
-        Event::Message { group, title, seq, from, text, time_ms, .. } => {
-            Event::Message { group, title, seq, from, text, time_ms, delivered: has, read: knows }
+        Event::Message { group, title, seq, from, text, time_ms, request, .. } => {
+            Event::Message { group, title, seq, from, text, time_ms, request, delivered: has, read: knows }
         }
         other => other,
     }
@@ -57,6 +58,7 @@ pub(crate) fn group(group: &GroupInfo, own: &str) -> Event {
         epoch: group.epoch,
         direct: group.direct,
         state: state.to_owned(),
+        request: group.request,
     }
 }
 
@@ -101,7 +103,7 @@ pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String
         Happening::Receipt { group, username, delivered, read, .. } => {
             Event::Receipt { group: hex(&group), username, delivered, read }
         }
-        Happening::Contact(contact) => self::contact(contact),
+        Happening::Contact(contact) => changed(self::contact(&contact)),
         Happening::ServerNotice { text, time_ms } => Event::ServerNotice { text, time_ms },
     })
 }
@@ -116,7 +118,8 @@ pub(crate) fn presence(username: String, presence: Presence) -> Event {
     Event::Presence { username, state: state.to_owned(), last_seen_ms }
 }
 
-fn contact(contact: Contact) -> Event {
+/// A contact as an event of the list.
+pub(crate) fn contact(contact: &Contact) -> Event {
     let relation = match contact.relation {
         Relation::None => "none",
         Relation::Requested => "requested",
@@ -124,7 +127,22 @@ fn contact(contact: Contact) -> Event {
         Relation::Accepted => "accepted",
         Relation::Blocked => "blocked",
     };
-    Event::Contact { username: contact.username, account_id: hex(&contact.account_id), relation: relation.to_owned() }
+    Event::Contact {
+        username: contact.username.clone(),
+        account_id: hex(&contact.account_id),
+        relation: relation.to_owned(),
+        since_ms: Some(contact.since_ms),
+    }
+}
+
+/// The same as a change that has just happened.
+pub(crate) fn changed(contact: Event) -> Event {
+    match contact {
+        Event::Contact { username, account_id, relation, .. } => {
+            Event::Contact { username, account_id, relation, since_ms: None }
+        }
+        other => other,
+    }
 }
 
 fn device_state(state: DeviceState) -> &'static str {

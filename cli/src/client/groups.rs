@@ -75,6 +75,7 @@ mod tests {
             epoch: 1,
             direct: name.is_none(),
             state: GroupState::Active,
+            request: false,
         }
     }
 

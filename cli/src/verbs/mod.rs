@@ -1,5 +1,6 @@
 //! One file per verb: its arguments, and what it does with a client.
 
+pub(crate) mod contacts;
 pub(crate) mod devices;
 pub(crate) mod group;
 pub(crate) mod groups;

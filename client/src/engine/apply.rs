@@ -179,6 +179,9 @@ impl Work<'_> {
     fn heard(&mut self, record: &GroupRecord, from: DeviceRef, said: Said, view: &View, entry: &v1::Entry) -> Result<(), Error> {
         let id = record.id;
         self.check_view(&id, from, view, entry.seq)?;
+        if self.is_hidden(record, &from.account)? {
+            return Ok(());
+        }
         match said {
             Said::Text(text) => {
                 let local_no = self.next_local_no()?;
@@ -193,6 +196,7 @@ impl Work<'_> {
                     text,
                     time_ms: entry.time_ms,
                     local_no,
+                    request: record.request,
                 };
                 self.effects.heard_from.push((id, from.account));
                 self.effects.events.push(Event::Message(message));

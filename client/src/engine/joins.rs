@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::Error,
     mls::{CommitEffect, MlsError},
-    model::{Alarm, Event},
+    model::{Alarm, Event, Relation},
     vault::{Blob, Space},
 };
 
@@ -159,6 +159,10 @@ impl Work<'_> {
         }
         record.leaving = summary.leaving && record.stage == Stage::Active;
         record.frozen = summary.frozen;
+        record.request = summary.request;
+        if let Ok(adder) = summary.added_by.as_ref().try_into() {
+            record.added_by = Some(adder);
+        }
         self.put_group(&record)?;
         self.effects.wake.insert(id);
         Ok(())
@@ -169,7 +173,13 @@ impl Work<'_> {
         else {
             return Ok(());
         };
-        let parked = ParkedWelcome { welcome: Blob(entry.welcome.to_vec()), join_seq: entry.join_seq, running };
+        let parked = ParkedWelcome {
+            welcome: Blob(entry.welcome.to_vec()),
+            join_seq: entry.join_seq,
+            running,
+            request: entry.request,
+            added_by: entry.added_by.as_ref().try_into().ok(),
+        };
         match self.group(&id)?.map(|record| record.stage) {
             // Its earlier window is not drained: the old state is needed until then.
             Some(Stage::Active) => Ok(self.tx.put(Space::Parked, &id, &parked)?),
@@ -204,6 +214,13 @@ impl Work<'_> {
         record.leaving = false;
         record.frozen = false;
         record.replayed = false;
+        record.added_by = welcome.added_by;
+        // What was accepted since is told by relations, which may be here before the Welcome.
+        let accepted = match &record.added_by {
+            Some(by) => self.relation(by)? == Relation::Accepted,
+            None => true,
+        };
+        record.request = welcome.request && !accepted;
         self.put_group(&record)?;
         self.effects.wake.insert(id);
         Ok(())

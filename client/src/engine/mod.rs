@@ -20,6 +20,7 @@ mod reading;
 mod receipts;
 mod receiver;
 mod records;
+mod relations;
 mod remote;
 mod submit;
 #[cfg(test)]

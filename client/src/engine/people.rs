@@ -35,6 +35,20 @@ impl Engine {
         Ok(accounts)
     }
 
+    /// The same, with the server asked about the known ones, too, where it can be: an account may have gone meanwhile, or
+    /// have blocked this one, to which it looks gone.
+    pub(crate) async fn resolve_anew(self: &Arc<Self>, names: &[String]) -> Result<Vec<[u8; 16]>, Error> {
+        let live = self.is_live_soon().await;
+        for name in names.iter().filter(|_| live) {
+            let name = name.trim().to_lowercase();
+            match self.find(By::Username(name.clone())).await {
+                Err(error) if !error.passes() => return Err(unknown(&name, error)),
+                _ => {}
+            }
+        }
+        self.resolve(names).await
+    }
+
     /// Brings an account's pin up to date.
     pub(crate) async fn learn(self: &Arc<Self>, account: [u8; 16]) -> Result<(), Error> {
         self.find(By::AccountId(account.to_vec().into())).await.map(drop)
@@ -161,7 +175,7 @@ impl Work<'_> {
     }
 }
 
-fn unknown(name: &str, error: Error) -> Error {
+pub(super) fn unknown(name: &str, error: Error) -> Error {
     match error {
         Error::Refused { code: v1::FailureCode::NotFound, .. } => Error::NotFound(format!("there is nobody called {name} here")),
         other => other,

@@ -174,7 +174,7 @@ impl Engine {
             groups.sort_unstable_by_key(|record| record.name.is_some());
             Ok((work.me().account, groups.into_iter().map(|record| record.id).collect::<Vec<_>>()))
         })?;
-        let mut people = BTreeSet::new();
+        let mut people: BTreeSet<[u8; 16]> = self.run(|work| work.accepted_people())?.into_iter().collect();
         for some in groups.chunks(GROUPS_AT_ONCE) {
             let unknown: Vec<[u8; 32]> = {
                 let attendance = lock(&self.attendance);

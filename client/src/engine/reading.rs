@@ -24,9 +24,9 @@ impl Work<'_> {
 
     /// The last messages of a group, ascending.
     pub(crate) fn history(&mut self, group: &[u8; 32], limit: usize) -> Result<Vec<Message>, Error> {
-        self.known_group(group)?;
+        let request = self.known_group(group)?.request;
         let records = self.tx.last::<HistoryRecord>(Space::History, group, limit)?;
-        records.into_iter().map(|(seq, record)| self.message(*group, seq, record)).collect()
+        records.into_iter().map(|(seq, record)| self.message(*group, seq, record, request)).collect()
     }
 
     /// Messages behind the listener's mark.
@@ -35,7 +35,8 @@ impl Work<'_> {
         let mut messages = Vec::new();
         for (_, InboxRecord { group, seq }) in self.tx.items(Space::Inbox, b"", mark, limit)? {
             if let Some(record) = self.tx.item::<HistoryRecord>(Space::History, &group, seq)? {
-                messages.push(self.message(group, seq, record)?);
+                let request = self.group(&group)?.is_some_and(|group| group.request);
+                messages.push(self.message(group, seq, record, request)?);
             }
         }
         Ok(messages)
@@ -51,7 +52,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn message(&self, group: [u8; 32], seq: u64, record: HistoryRecord) -> Result<Message, Error> {
+    fn message(&self, group: [u8; 32], seq: u64, record: HistoryRecord, request: bool) -> Result<Message, Error> {
         Ok(Message {
             group,
             seq,
@@ -60,6 +61,7 @@ impl Work<'_> {
             text: record.text,
             time_ms: record.time_ms,
             local_no: record.local_no,
+            request,
         })
     }
 
@@ -100,6 +102,6 @@ impl Work<'_> {
             (Stage::Active, _) => GroupState::Active,
         };
         let direct = self.is_direct(&record)?;
-        Ok(GroupInfo { id, name: record.name, members, epoch, direct, state })
+        Ok(GroupInfo { id, name: record.name, members, epoch, direct, state, request: record.request })
     }
 }

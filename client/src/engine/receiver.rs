@@ -72,8 +72,13 @@ impl Engine {
             if let Err(error) = woken {
                 tracing::warn!(%error, "the groups cannot be read");
             }
-            if let Err(error) = engine.list_groups().await {
-                tracing::debug!(%error, "groups were not listed");
+            if let Err(error) = engine.accept_all().await {
+                tracing::debug!(%error, "acceptances wait");
+            }
+            for (what, listed) in [("relations", engine.list_relations().await), ("groups", engine.list_groups().await)] {
+                if let Err(error) = listed {
+                    tracing::debug!(%error, what, "not listed");
+                }
             }
             if let Err(error) = engine.resume_receipts().await {
                 tracing::debug!(%error, "receipts were not asked for");
@@ -100,6 +105,16 @@ impl Engine {
             Body::Signal(signal) => self.on_signal(&signal),
             Body::Presence(changed) => self.on_presence(&changed),
             Body::Receipts(changed) => self.on_receipts(&changed),
+            Body::RelationChanged(changed) => {
+                // Not in the receiver's way: it may ask the server for more.
+                let engine = Arc::clone(self);
+                self.spawn(async move {
+                    if let Err(error) = engine.on_relations(changed).await {
+                        tracing::debug!(%error, "relations were not read");
+                    }
+                });
+                Ok(())
+            }
             Body::Hello(_) | Body::Live(_) | Body::SessionExpiring(_) | Body::Closing(_) | Body::SignedIn(_) => Ok(()),
         }
     }

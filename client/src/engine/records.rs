@@ -69,6 +69,12 @@ pub(crate) struct GroupRecord {
     pub(crate) replayed: bool,
     /// Entries were gone at the server, and no commit has fitted since: commits may have been among them.
     pub(crate) gapped: bool,
+    /// The account was added by somebody it has not accepted, and has not accepted the group.
+    #[serde(default)]
+    pub(crate) request: bool,
+    /// Who added it.
+    #[serde(default)]
+    pub(crate) added_by: Option<[u8; 16]>,
 }
 
 /// What a message says.
@@ -160,6 +166,10 @@ pub(crate) struct ParkedWelcome {
     pub(crate) welcome: Blob,
     pub(crate) join_seq: u64,
     pub(crate) running: [u8; 32],
+    #[serde(default)]
+    pub(crate) request: bool,
+    #[serde(default)]
+    pub(crate) added_by: Option<[u8; 16]>,
 }
 
 /// A proposal of the current epoch.
@@ -192,6 +202,8 @@ impl GroupRecord {
             frozen: false,
             replayed: false,
             gapped: false,
+            request: false,
+            added_by: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use sovereign_proto::{
 use tokio::time::Instant;
 
 use super::{Engine, ephemeral::HeardSignal, lock};
-use crate::{clock::monotonic, connection::ConnectionState, error::Error, mls::Ephemeral, model::Event};
+use crate::{clock::monotonic, error::Error, mls::Ephemeral, model::Event};
 
 /// A start is sent again after this time, while typing goes on.
 const TYPING_AGAIN: Duration = Duration::from_secs(3);
@@ -78,7 +78,10 @@ impl Engine {
 
     /// Somebody else's signal.
     pub(super) fn on_signal(self: &Arc<Self>, signal: &v1::Signal) -> Result<(), Error> {
-        let heard = self.run(|work| work.hear(signal))?;
+        let heard = self.run(|work| match work.hear(signal)? {
+            Some(heard) if work.is_heard(&heard)? => Ok(Some(heard)),
+            _ => Ok(None),
+        })?;
         let Some(HeardSignal { group, from, name, what }) = heard else { return Ok(()) };
         match what {
             Ephemeral::Typing { .. } if from.account == self.account => {}
@@ -96,13 +99,12 @@ impl Engine {
         if !self.is_live() {
             return self.run(|work| work.known_group(&group).map(drop));
         }
-        let signal = self.run(|work| work.seal_signal(&group, what))?;
+        // Nobody learns that a request is being looked at.
+        let signal =
+            self.run(|work| if work.known_group(&group)?.request { Ok(None) } else { work.seal_signal(&group, what).map(Some) })?;
+        let Some(signal) = signal else { return Ok(()) };
         self.remote.notify(v1::Notice { body: Some(v1::notice::Body::Signal(signal)) });
         Ok(())
-    }
-
-    fn is_live(&self) -> bool {
-        self.state.borrow().0 == ConnectionState::Live
     }
 
     /// One task follows each typist, from the first start to the end of the last.

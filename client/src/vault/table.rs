@@ -40,6 +40,8 @@ pub(crate) enum Space {
     Receipt = 18,
     /// How far this account has read, by group.
     Read = 19,
+    /// How the account stands to others, by account id.
+    Contact = 16,
     /// List by group: running hashes of the last entries, position = seq.
     Chain = 32,
     /// List by group: proposals of the current epoch.

@@ -69,7 +69,9 @@ async fn a_bundle_is_accepted_as_one_and_again_as_a_duplicate() {
     let messages = vec![new_message(ann, 1), new_message(ann, 2)];
     let bundle = || CommitPlan { added: added.clone(), messages: messages.clone(), ..plan(group, ann, 1) };
     let outcome = harness.store.accept_commit(bundle()).await.expect("stored");
-    let CommitOutcome::Accepted { seq: 2, epoch: 2, duplicate: false, head: 4, notified } = outcome else { panic!("refused") };
+    let CommitOutcome::Accepted { seq: 2, epoch: 2, duplicate: false, head: 4, notified, .. } = outcome else {
+        panic!("refused")
+    };
     assert_eq!(notified, [cleo.device_id]);
     let again = harness.store.accept_commit(bundle()).await.expect("stored");
     assert!(matches!(again, CommitOutcome::Accepted { seq: 2, epoch: 2, duplicate: true, .. }));

@@ -71,23 +71,23 @@ fn a_newer_or_foreign_database_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn an_older_database_is_copied_before_it_is_changed() {
-    let harness = Harness::new();
-    harness.person(1).await;
-    let crashed = harness.data.path().join("sovereign.db");
-    let db = connection::writer(&crashed).expect("opens");
-    // A schema that ends before the last migration.
-    db.execute_batch("DROP TABLE read_markers").expect("dropped");
-    for column in ["hide_presence", "hide_receipts", "last_there"] {
-        db.execute_batch(&format!("ALTER TABLE accounts DROP COLUMN {column}")).expect("dropped");
+    for version in 1..migrate::KNOWN {
+        let directory = tempfile::tempdir().expect("a directory");
+        let data = DataDir::open(directory.path()).expect("free");
+        let path = data.path().join("sovereign.db");
+        let mut db = connection::writer(&path).expect("opens");
+        migrate::steps(&mut db, 0, version).expect("a schema of then");
+        // What an account needed from the first schema on.
+        let insert = "INSERT INTO accounts (account_id, username, identity_key, administrator, manifest_version, created_at)
+                      VALUES (?1, 'ann', x'01', 0, 1, 0)";
+        db.execute(insert, [AccountId([1; 16])]).expect("inserted");
+        drop(db);
+        let store = Store::open(&data, Options::default(), Clock::default()).expect("brought to the newest schema");
+        assert!(store.account(AccountId([1; 16])).await.expect("read").is_some(), "from {version}");
+        let copy = data.path().join(format!("sovereign.db.before-{}", version + 1));
+        assert_eq!(std::fs::metadata(&copy).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(migrate::version(&copy).expect("ours"), version);
     }
-    db.pragma_update(None, "user_version", 5).expect("set");
-    drop(db);
-    let after = harness.crashed();
-    assert!(after.store.account(AccountId([1; 16])).await.expect("read").is_some());
-    let copy = after.data.path().join("sovereign.db.before-6");
-    assert_eq!(std::fs::metadata(&copy).expect("there").permissions().mode() & 0o777, 0o600);
-    assert_eq!(migrate::version(&copy).expect("ours"), 5);
-    after.group(1, leaf(1)).await;
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ async fn a_claim_takes_the_oldest_then_the_last_resort_and_names_who_has_none() 
     let (ann, ben, group) = two(&harness).await;
     let cleo = harness.person(3).await;
     harness.stock_up(cleo, 0, 2).await;
+    harness.store.set_relation(cleo.account_id, ann.account_id, RelationChange::Accept, START).await.expect("stored");
     let claim = async |id| harness.store.claim(new_claim(ann, group, id, cleo)).await.expect("stored");
     let taken = async |id| match claim(id).await {
         ClaimOutcome::Claimed { packages, exhausted, low } => (packages.first().map(|package| package.bytes[16]), exhausted, low),

@@ -7,6 +7,7 @@ mod key_packages;
 mod ledger;
 mod messages;
 mod presence;
+mod relations;
 mod trimming;
 mod windows;
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Hash;
 use crate::{
     clock::UnixMs,
-    ids::{Epoch, GroupId, Leaf, Seq},
+    ids::{AccountId, Epoch, GroupId, Leaf, Seq},
 };
 
 /// What validating a handshake message of a group needs. Loaded before the commit is checked; what it says is checked
@@ -77,6 +77,8 @@ pub struct GroupSummary {
     pub frozen: bool,
     /// The group that replaced it.
     pub successor: Option<GroupId>,
+    /// Who added the account, while it has accepted neither that one nor the group.
+    pub request_of: Option<AccountId>,
 }
 
 /// What a device says of an epoch.

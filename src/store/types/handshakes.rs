@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Hash, NewMessage};
+use super::{Hash, NewMessage, RelationChanged};
 use crate::{
     clock::UnixMs,
     ids::{DeviceId, Epoch, GroupId, Leaf, Seq},
@@ -52,6 +52,8 @@ pub enum CommitOutcome {
         head: Seq,
         /// Devices that got an entry on their own log (Welcome or removal).
         notified: Vec<DeviceId>,
+        /// Relations that it made or changed.
+        relations: Vec<RelationChanged>,
     },
     /// Another commit of that epoch stands.
     Stale {

@@ -82,10 +82,16 @@ pub enum ClaimOutcome {
     },
     /// The claim id was used for something else.
     Conflict,
-    /// An account does not exist or is disabled.
+    /// An account does not exist, is disabled, or has blocked the claimer.
     NotFound,
     /// More devices than one claim hands out for.
     TooLarge,
     /// The claimer has made as many claims as it may, or holds as many packages of one device as it may.
     TooMany,
+    /// The claimer has written to as many strangers as it may who have not accepted it.
+    TooManyStrangers,
+    /// A stranger has as many open requests as it may, of all others or of the claimer.
+    TooManyRequests,
+    /// The claimer itself has blocked an account.
+    Blocked,
 }

@@ -8,6 +8,7 @@ mod log;
 mod manifests;
 mod messages;
 mod presence;
+mod relations;
 mod sessions;
 
 pub use self::{
@@ -19,6 +20,7 @@ pub use self::{
     manifests::{NewManifest, PublishOutcome},
     messages::{Append, AppendOutcome, NewMessage},
     presence::{Movement, Movements, Privacy, PrivacyChange, Receipt, Seen},
+    relations::{Contact, Relation, RelationChange, RelationChanged, SetRelationOutcome},
     sessions::{NewToken, RotateOutcome, SignInOutcome, SignedIn},
 };
 

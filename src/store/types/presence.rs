@@ -39,7 +39,7 @@ pub struct Privacy {
 }
 
 /// How far a member account has got in a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// Whose.
     pub account: AccountId,
@@ -49,6 +49,8 @@ pub struct Receipt {
     pub read: Seq,
     /// It hides its receipts, and is told none.
     pub hidden: bool,
+    /// Members of whom one has blocked the other: neither is told of the other.
+    pub blocked: Vec<AccountId>,
 }
 
 /// Accounts that have got further in a group, and whether one of them has read on.

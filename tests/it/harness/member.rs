@@ -64,7 +64,8 @@ impl Member {
     }
 
     fn capabilities() -> Capabilities {
-        Capabilities::builder().extensions(vec![ExtensionType::Unknown(ROLES_EXTENSION)]).build()
+        let extensions = vec![ExtensionType::Unknown(ROLES_EXTENSION), ExtensionType::LastResort];
+        Capabilities::builder().extensions(extensions).build()
     }
 
     /// A key package as it is published.
@@ -74,8 +75,18 @@ impl Member {
 
     /// The same with a lifetime of one's own.
     pub fn key_package_with(&self, lifetime: Lifetime) -> Bytes {
-        let bundle = KeyPackage::builder()
-            .key_package_lifetime(lifetime)
+        self.build(KeyPackage::builder().key_package_lifetime(lifetime))
+    }
+
+    /// A last-resort one.
+    #[allow(dead_code, reason = "the benches need none")]
+    pub fn last_resort(&self) -> Bytes {
+        let lifetime = Lifetime::new(KEY_PACKAGE_LIFETIME_SECONDS);
+        self.build(KeyPackage::builder().key_package_lifetime(lifetime).mark_as_last_resort())
+    }
+
+    fn build(&self, builder: KeyPackageBuilder) -> Bytes {
+        let bundle = builder
             .leaf_node_capabilities(Self::capabilities())
             .build(SUITE, &self.provider, &self.signer, self.credential.clone())
             .expect("a key package");

@@ -135,6 +135,18 @@ pub fn claim_request(group_id: &[u8], accounts: &[&Keys]) -> v1::ClaimKeyPackage
     }
 }
 
+/// A change of the own side of a relation.
+pub fn set_relation(other: &Keys, change: v1::RelationChange) -> v1::SetRelationRequest {
+    let target = v1::set_relation_request::Target::AccountId(Bytes::copy_from_slice(&other.account));
+    v1::SetRelationRequest { target: Some(target), change: change.into() }
+}
+
+/// Changes the own side of a relation; what it is then.
+pub async fn relate(person: &mut Person, other: &Keys, change: v1::RelationChange) -> v1::Relation {
+    let answer = person.raw.call(set_relation(other, change)).await;
+    answer.unwrap_or_else(|failure| panic!("the relation is refused: {}", failure.message)).relation()
+}
+
 /// A message as a request.
 pub fn send_request(group_id: &[u8], message: v1::OutgoingMessage) -> v1::SendMessageRequest {
     v1::SendMessageRequest { group_id: Bytes::copy_from_slice(group_id), message: Some(message) }

@@ -7,3 +7,4 @@ mod http;
 mod memory;
 mod readers;
 mod signals;
+mod strangers;

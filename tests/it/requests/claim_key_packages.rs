@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use sovereign_proto::v1::FailureCode;
+use bytes::Bytes;
+use sovereign_proto::v1::{FailureCode, PublishKeyPackagesRequest, RelationChange};
 
 use crate::harness::{
     TestServer,
     raw::Keys,
-    scene::{Person, claim_request},
+    scene::{Person, claim_request, relate},
 };
 
 #[tokio::test]
@@ -51,4 +52,40 @@ async fn a_claim_id_stands_for_one_claim() {
     other.claim_id = first.claim_id.clone();
     ada.raw.call(first).await.expect("claimed");
     assert_eq!(ada.raw.refused(other).await, FailureCode::Conflict);
+}
+
+#[tokio::test]
+async fn a_stranger_gets_no_last_resort_and_who_is_accepted_does() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob) = (Person::new(&server, "ada").await, Person::new(&server, "bob").await);
+    let last_resort = bob.member.last_resort();
+    let replaced = PublishKeyPackagesRequest { key_packages: Vec::new(), last_resort: last_resort.clone(), replace: true };
+    bob.raw.call(replaced).await.expect("published");
+    let group = ada.create_group().await;
+    let id = group.group_id().as_slice();
+    let claimed = ada.raw.call(claim_request(id, &[&bob.keys])).await.expect("answered");
+    assert_eq!((claimed.key_packages.len(), claimed.exhausted.len()), (0, 1), "to a stranger there is none");
+    relate(&mut bob, &ada.keys, RelationChange::Accept).await;
+    let claimed = ada.raw.call(claim_request(id, &[&bob.keys])).await.expect("answered").key_packages;
+    assert_eq!(claimed.iter().map(|claimed| claimed.key_package.clone()).collect::<Vec<Bytes>>(), [last_resort]);
+}
+
+#[tokio::test]
+async fn who_has_blocked_the_claimer_looks_like_nobody() {
+    let server = TestServer::start().await;
+    let (mut ada, mut bob) = (Person::new(&server, "ada").await, Person::new(&server, "bob").await);
+    let carol = Person::new(&server, "carol").await;
+    let group = ada.create_group().await;
+    let id = group.group_id().as_slice();
+    relate(&mut bob, &ada.keys, RelationChange::Block).await;
+    for others in [vec![], vec![&carol.keys]] {
+        let with = |one| [others.as_slice(), &[one]].concat();
+        let nobody = Keys::new();
+        let blocker = ada.raw.call(claim_request(id, &with(&bob.keys))).await.map(drop);
+        let unknown = ada.raw.call(claim_request(id, &with(&nobody))).await.map(drop);
+        assert!(blocker.is_err() && blocker == unknown, "the same bytes");
+    }
+    relate(&mut bob, &ada.keys, RelationChange::Remove).await;
+    relate(&mut ada, &bob.keys, RelationChange::Block).await;
+    assert_eq!(ada.raw.refused(claim_request(id, &[&bob.keys])).await, FailureCode::Forbidden, "her own block");
 }

@@ -7,6 +7,7 @@ mod membership;
 mod presence;
 mod races;
 mod receipts;
+mod relations;
 mod restarts;
 mod secrets;
 mod signals;

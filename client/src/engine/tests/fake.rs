@@ -62,6 +62,10 @@ pub(super) struct World {
     pub(super) signals: Vec<v1::Signal>,
     /// Gets no signals.
     pub(super) deaf: Option<DeviceRef>,
+    /// One side of each relation: in whose eyes, and to whom.
+    relations: BTreeMap<([u8; 16], [u8; 16]), v1::Contact>,
+    /// Whoever is added is told that it is a request.
+    pub(super) welcome_requests: bool,
     /// Changes an entry on its way to this device.
     pub(super) tamper: Option<(DeviceRef, Tamper)>,
 }
@@ -196,6 +200,15 @@ impl FakeServer {
             }
         }
         world.signals.push(signal);
+    }
+
+    /// Changes a side of a relation and tells it.
+    pub(super) fn relate(&self, own: DeviceRef, other: DeviceRef, name: &str, relation: v1::Relation) {
+        let account_id = other.account.to_vec().into();
+        let contact = v1::Contact { account_id, username: name.to_owned(), relation: relation.into(), since_ms: 7 };
+        self.world().relations.insert((own.account, other.account), contact.clone());
+        let changed = v1::RelationChanged { contacts: vec![contact], more: false };
+        self.push(own, push::Body::RelationChanged(changed));
     }
 
     /// Every message of the group's log by its client id, in order.
@@ -355,6 +368,21 @@ impl World {
                 self.devices.entry(by).or_default().watched = request.account_ids.iter().map(|id| id.to_vec()).collect();
                 response::Body::WatchPresence(v1::WatchPresenceResponse { accounts: Vec::new(), number: 1 })
             }
+            R::ListRelations(_) => {
+                let own = self.relations.iter().filter(|((of, _), _)| *of == by.account);
+                let known = own.filter(|(_, contact)| contact.relation() != v1::Relation::Unspecified);
+                let contacts = known.map(|(_, contact)| contact.clone()).collect();
+                response::Body::ListRelations(v1::ListRelationsResponse { contacts, more: false })
+            }
+            // Whatever is asked for is an acceptance of somebody here.
+            R::SetRelation(request) => {
+                let relation = v1::Relation::Accepted.into();
+                if let Some(v1::set_relation_request::Target::AccountId(id)) = request.target {
+                    let own = self.relations.iter_mut().filter(|((of, other), _)| *of == by.account && other == id.as_ref());
+                    own.for_each(|(_, contact)| contact.relation = relation);
+                }
+                response::Body::SetRelation(v1::SetRelationResponse { relation })
+            }
             R::FetchEntries(request) => response::Body::FetchEntries(self.fetch(by, &request)),
             _ => return Err(failure(v1::FailureCode::Unimplemented)),
         };
@@ -450,6 +478,8 @@ impl World {
                     welcome: request.welcome.clone(),
                     join_seq: seq,
                     running_hash: running.to_vec().into(),
+                    added_by: by.account.to_vec().into(),
+                    request: self.welcome_requests,
                 };
                 append_device(log, Body::Welcome(welcome));
             }

@@ -6,6 +6,7 @@ mod devices;
 mod fake;
 mod messages;
 mod receipts;
+mod relations;
 mod signals;
 
 use std::{future::Future, sync::Arc, time::Duration};
