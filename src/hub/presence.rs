@@ -170,23 +170,28 @@ impl Presences {
         known: &[Known],
         version: Version,
     ) -> (u64, Vec<(AccountId, Shown)>) {
-        self.unwatch(device);
         inbox.forget_presence();
+        self.doubts.remove(&device);
+        // The new list before the old one goes: what is known of an account that stands on both is not forgotten between.
         for known in known {
+            let noted = self.there.get(&known.account).copied().unwrap_or_default();
             let entry = self.accounts.entry(known.account).or_default();
             if entry.devices.is_empty() && entry.watchers.is_empty() {
                 entry.hidden = known.hidden;
             }
-            entry.last_there = entry.last_there.max(known.last_there);
+            entry.last_there = entry.last_there.max(known.last_there).max(noted);
             entry.watchers.insert(device);
         }
         let accounts: HashSet<AccountId> = known.iter().map(|known| known.account).collect();
         if version != self.version() {
             self.doubts.entry(device).or_default().extend(accounts.iter().copied());
         }
-        if !accounts.is_empty() {
-            self.accounts.entry(account).or_default().watching.insert(device);
-            self.watches.insert(device, Watch { account, inbox: Arc::clone(inbox), accounts });
+        self.accounts.entry(account).or_default().watching.insert(device);
+        let watch = Watch { account, inbox: Arc::clone(inbox), accounts: accounts.clone() };
+        if let Some(old) = self.watches.insert(device, watch) {
+            for account in old.accounts.difference(&accounts) {
+                self.release(*account, |entry| _ = entry.watchers.remove(&device));
+            }
         }
         let seen = known.iter().map(|known| (known.account, self.shown(known.account))).collect();
         (inbox.next_telling(), seen)
@@ -438,6 +443,19 @@ mod tests {
         let inbox = Arc::clone(&scene.inbox);
         let _seen = scene.presences.watch(BOBS, BOB, &inbox, &[known(ADA)], version);
         assert_eq!(scene.presences.doubts(9), [(BOBS, BOB, vec![ADA])]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_is_sent_again_forgets_nothing_that_is_not_durable_yet() {
+        let mut scene = Scene::new();
+        scene.show(PHONE, false);
+        scene.presences.gone(PHONE, ADA, scene.now);
+        scene.pass(PRESENCE_GRACE);
+        let (inbox, version) = (Arc::clone(&scene.inbox), scene.presences.version());
+        let last = Shown::Offline { last_seen: TOLD };
+        assert_eq!(scene.presences.watch(BOBS, BOB, &inbox, &[known(ADA)], version).1, [(ADA, last)]);
+        scene.presences.watch(BOBS, BOB, &inbox, &[], version);
+        assert_eq!(scene.presences.watch(BOBS, BOB, &inbox, &[known(ADA)], version).1, [(ADA, last)]);
     }
 
     #[tokio::test(start_paused = true)]
