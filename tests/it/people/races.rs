@@ -18,8 +18,8 @@ use crate::harness::{Home, TestServer, eventually, within};
 const RACERS: usize = 20;
 /// Who is added and removed meanwhile.
 const GUESTS: usize = 3;
-/// How long. Raise it to thirty seconds to see the whole story.
-const DURATION: Duration = Duration::from_secs(10);
+/// How long.
+const DURATION: Duration = Duration::from_secs(30);
 
 /// What one racer did.
 #[derive(Default)]
