@@ -6,7 +6,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
     exit,
-    verbs::{devices, group, groups, history, join, listen, login, send},
+    verbs::{devices, group, groups, history, join, listen, login, send, trust},
 };
 
 const EXAMPLES: &str = "\
@@ -42,10 +42,15 @@ Examples:
 A message that is not accepted within --timeout stays in the outbox (exit code 75): the next sov command on this home
 sends it.";
 
+const TRUST: &str = "\
+The server hands out everybody's identity key, and this device pins the first it sees. Another one later means that they
+began anew, or that somebody stands between: nothing is sent to them until you accept it. Ask them over another way which
+fingerprint is theirs. Leaves of groups that the new identity does not vouch for are removed.";
+
 const LISTEN: &str = "\
 With --json each message is a line like
   {\"event\":\"message\",\"group\":\"5c0f...\",\"title\":\"bob\",\"seq\":7,\"from\":\"bob\",\"text\":\"Tea?\",\"time_ms\":1763692200000}
-Other lines: state, joined, left, renamed, members, send_failed, device_state, alarm, typing, presence, receipt, contact,
+Other lines: state, joined, left, renamed, reset, members, send_failed, device_state, alarm, typing, presence, receipt, contact,
 signal, server_notice. Ignore those you do not know.
 
 A message is told again if sov was killed before it could note that its line was flushed. Several listeners on one home
@@ -103,6 +108,9 @@ pub(crate) enum Verb {
     Group(group::Args),
     /// Print the messages of a group
     History(history::Args),
+    /// Show the fingerprints of somebody's identity; accept a changed one
+    #[command(after_help = TRUST)]
+    Trust(trust::Args),
 }
 
 fn concat_help() -> String {
@@ -141,7 +149,10 @@ mod tests {
             "sov group remove g a",
             "sov group leave g",
             "sov group rename g n",
+            "sov group reset g",
             "sov history g --limit 5 -vv",
+            "sov trust ben",
+            "sov trust ben --yes --json",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }

@@ -11,7 +11,7 @@ use crate::{
     client::{self, StateOf},
     exit::{self, Exit},
     output::Output,
-    verbs::{devices, group, groups, history, listen, send},
+    verbs::{devices, group, groups, history, listen, send, trust},
 };
 
 /// Everything that is done with an account that exists.
@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Groups(groups::Args),
     Group(group::Args),
     History(history::Args),
+    Trust(trust::Args),
 }
 
 /// A command and how long it may take.
@@ -52,6 +53,7 @@ impl Command {
             Self::Groups(args) => args.run(client, output).await,
             Self::Group(args) => args.run(client, output).await,
             Self::History(args) => args.run(client, output).await,
+            Self::Trust(args) => args.run(client, output).await,
         }
     }
 }

@@ -50,12 +50,16 @@ pub(crate) enum Event {
         /// 0: never.
         last_seen_ms: u64,
     },
+    /// Somebody's identity: fingerprints in lower-case hex. Changed: nothing is sent to them until it is accepted.
+    Identity { username: String, known: String, offered: String, changed: bool },
     /// This device is in a group now.
     Joined { group: String },
     /// This device is in a group no more.
     Left { group: String },
     /// A group has another name.
     Renamed { group: String, name: String },
+    /// The conversation of a frozen group goes on in another one.
+    Reset { group: String, successor: String },
     /// People came or went.
     Members { group: String, epoch: u64, added: Vec<String>, removed: Vec<String> },
     /// This device was approved or revoked.

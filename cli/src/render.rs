@@ -84,9 +84,21 @@ fn human(event: &Event, style: Style) -> String {
             bold(&safe(username), style),
             short(device_id)
         ),
+        Event::Identity { username, known, changed: false, .. } => {
+            format!("{}: the identity is the one known here\n  {}", bold(&safe(username), style), blocks(known))
+        }
+        Event::Identity { username, known, offered, .. } => {
+            let text = format!("THE IDENTITY OF {} HAS CHANGED", safe(username));
+            let text = red(&text, style);
+            format!("{text}\n  known here:      {}\n  the server says: {}", blocks(known), blocks(offered))
+        }
         Event::Joined { group } => dim(&format!("* you are in group {}", short(group)), style),
         Event::Left { group } => dim(&format!("* you are no longer in group {}", short(group)), style),
         Event::Renamed { group, name } => dim(&format!("* group {} is called {:?} now", short(group), safe(name)), style),
+        Event::Reset { group, successor } => {
+            let text = format!("* group {} was reset and goes on as {}", short(group), short(successor));
+            bold(&text, style)
+        }
         Event::Members { group, added, removed, .. } => {
             let mut parts = Vec::new();
             for (names, word) in [(added, "came"), (removed, "went")] {
@@ -129,6 +141,12 @@ fn human(event: &Event, style: Style) -> String {
         Event::Group { group, .. } => short(group),
         Event::Device { device, .. } => short(device),
     }
+}
+
+/// A fingerprint as people compare it.
+fn blocks(fingerprint: &str) -> String {
+    let digits: Vec<char> = fingerprint.chars().collect();
+    digits.chunks(4).map(|block| block.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
 }
 
 /// Rows of one kind under a heading, columns as wide as their widest cell.

@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 use crate::{
     connection::{Cause, Connection, ConnectionEvent, ConnectionState},
     device_key::DeviceKey,
-    engine::{self, AccountRecord, Core, Engine, IntentKind, Remote, Said, Stage, TEXT_MAX},
+    engine::{self, AccountRecord, Core, Engine, GroupRecord, IntentKind, Remote, Said, Stage, TEXT_MAX},
     enrolment,
     error::Error,
     mls::{DeviceRef, Mls},
-    model::{AccountInfo, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Sent},
+    model::{AccountInfo, DeviceInfo, Event, GroupInfo, IdentityInfo, Message, Options, Policy, Sent},
     vault::{Space, Vault},
 };
 
@@ -172,14 +172,26 @@ impl Client {
         self.change(group, IntentKind::Leave).await
     }
 
+    /// Replaces a group that its members have frozen by a new one with everybody who was in it. Resolves when they have
+    /// been added, with the group that stands in its place: another member's, where that one was faster. What was said
+    /// stays readable, and whatever is done with the old group from then on is done with the new one.
+    pub async fn reset(&self, group: [u8; 32]) -> Result<[u8; 32], Error> {
+        self.engine.reset(group).await
+    }
+
     /// Names the group. Resolves when the server has the message that tells the others.
     pub async fn rename(&self, group: [u8; 32], name: &str) -> Result<(), Error> {
         check_name(name)?;
-        let revision = self.engine.run(|work| Ok(work.known_group(&group)?.revision + 1))?;
-        self.say(group, Said::Profile { name: name.to_owned(), revision }).await.map(drop)
+        let profile = self.engine.run(|work| {
+            let current = work.current(&group)?;
+            let GroupRecord { revision, replaces, .. } = work.known_group(&current)?;
+            let replaces = replaces.map(|(group, _)| group);
+            Ok(Said::Profile { name: name.to_owned(), revision: revision + 1, replaces })
+        })?;
+        self.say(group, profile).await.map(drop)
     }
 
-    /// The last `limit` messages of a group, ascending.
+    /// The last `limit` messages of a group and of those that it replaces after a reset, ascending.
     pub async fn history(&self, group: [u8; 32], limit: usize) -> Result<Vec<Message>, Error> {
         self.engine.run(|work| work.history(&group, limit))
     }
@@ -208,6 +220,18 @@ impl Client {
     /// Shuts a device out for good. `id` as above.
     pub async fn revoke_device(&self, id: &str) -> Result<[u8; 16], Error> {
         self.engine.revoke(id).await
+    }
+
+    /// The identity of somebody known here, and the one that the server shows now. `NotFound`: nobody of this name is
+    /// known.
+    pub async fn identity(&self, name: &str) -> Result<IdentityInfo, Error> {
+        self.engine.identity(name).await
+    }
+
+    /// Accepts somebody's changed identity, if the server still shows the one of this fingerprint and it vouches for its
+    /// devices from the first manifest on; sending works again then. Leaves that it does not vouch for are removed.
+    pub async fn trust(&self, name: &str, fingerprint: [u8; 32]) -> Result<(), Error> {
+        self.engine.trust(name, fingerprint).await
     }
 
     /// The group's epoch and its MLS epoch authenticator: equal on all members whose states are equal.
@@ -247,7 +271,7 @@ impl Client {
 
     async fn say(&self, group: [u8; 32], said: Said) -> Result<Sent, Error> {
         let waiter = self.engine.run(|work| {
-            let record = work.known_group(&group)?;
+            let record = work.known_group(&work.current(&group)?)?;
             let client_id = work.enqueue(&record, said)?;
             Ok(self.engine.message_waiter(client_id))
         })?;
@@ -256,6 +280,7 @@ impl Client {
 
     async fn change(&self, group: [u8; 32], kind: IntentKind) -> Result<(), Error> {
         let waiter = self.engine.run(|work| {
+            let group = work.current(&group)?;
             let record = work.known_group(&group)?;
             if record.stage == Stage::Left {
                 return Err(Error::GroupClosed("this device is not a member any more".to_owned()));
@@ -334,6 +359,10 @@ impl Client {
 
     pub(crate) async fn learn(&self, account: [u8; 16]) {
         self.engine.learn(account).await.expect("the server answers");
+    }
+
+    pub(crate) async fn learn_anyway(&self, account: [u8; 16]) {
+        drop(self.engine.learn(account).await);
     }
 
     pub(crate) fn queued(&self, group: [u8; 32]) -> usize {

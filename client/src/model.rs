@@ -69,6 +69,8 @@ pub struct GroupInfo {
     pub direct: bool,
     /// What this device can do there.
     pub state: GroupState,
+    /// The groups that resets have replaced by this one, the latest first: their messages are its history.
+    pub former: Vec<[u8; 32]>,
 }
 
 /// A member of a group.
@@ -93,7 +95,7 @@ pub enum GroupState {
     Active,
     /// This account has asked to leave; reading goes on until the removal.
     Leaving,
-    /// Its members disagree about the state; sends are refused.
+    /// Its members disagree about the state; sends are refused until a member resets it.
     Frozen,
     /// This device is not a member any more; what was said stays readable.
     Left,
@@ -124,6 +126,20 @@ pub struct DeviceInfo {
     pub created_at_ms: u64,
     /// Milliseconds since the Unix epoch; 0: never.
     pub last_seen_ms: u64,
+}
+
+/// An account's identity as it is pinned here, and as the server shows it now. A fingerprint is the SHA-256 of the
+/// account's identity key; two people compare what each sees of the other, over another way than this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityInfo {
+    /// Whose.
+    pub username: String,
+    /// The pinned fingerprint.
+    pub known: [u8; 32],
+    /// The fingerprint that the server shows now.
+    pub offered: [u8; 32],
+    /// Nothing is sent to them until the offered one is accepted. Equal fingerprints: the server had shown another one.
+    pub changed: bool,
 }
 
 /// Whether a device may take part.
@@ -169,6 +185,13 @@ pub enum Event {
         added: Vec<[u8; 16]>,
         /// Account ids, once for each device.
         removed: Vec<[u8; 16]>,
+    },
+    /// A frozen group was replaced: the conversation goes on in another one. A break that people should see.
+    Reset {
+        /// The frozen one. What was said there stays readable.
+        group: [u8; 32],
+        /// The one in its place.
+        successor: [u8; 32],
     },
     /// The connection's state changed.
     State {
@@ -344,6 +367,8 @@ pub enum Alarm {
         /// Whose commit.
         by: String,
     },
+    /// Members cannot process the group's last commit: nobody sends until one of them resets it.
+    Frozen,
 }
 
 impl fmt::Display for Alarm {
@@ -358,6 +383,9 @@ impl fmt::Display for Alarm {
             Self::UnknownDevice { account } => write!(f, "a device that {account} never listed is in the group"),
             Self::UnknownWelcome => f.write_str("a Welcome is for secrets that this device does not have"),
             Self::Roles { by } => write!(f, "a commit of {by} breaks the group's rules"),
+            Self::Frozen => {
+                f.write_str("the group is frozen, because its members disagree about its state, until one of them resets it")
+            }
         }
     }
 }

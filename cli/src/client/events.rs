@@ -1,7 +1,7 @@
 //! The library's values as this program's events.
 
 use sovereign_client::{
-    Contact, DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, Message, Presence, Relation,
+    Contact, DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, IdentityInfo, Message, Presence, Relation,
 };
 
 use super::{groups::title, hex};
@@ -55,6 +55,16 @@ pub(crate) fn device(device: &DeviceInfo) -> Event {
     }
 }
 
+/// Somebody's identity as an event.
+pub(crate) fn identity(identity: &IdentityInfo) -> Event {
+    Event::Identity {
+        username: identity.username.clone(),
+        known: hex(&identity.known),
+        offered: hex(&identity.offered),
+        changed: identity.changed,
+    }
+}
+
 /// What happened as an event; `None` for what is told otherwise (messages from the inbox, states from the connection).
 /// `name` turns an account id into a username.
 pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String) -> Option<Event> {
@@ -69,6 +79,7 @@ pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String
         Happening::Joined { group } => Event::Joined { group: hex(&group) },
         Happening::Left { group } => Event::Left { group: hex(&group) },
         Happening::Renamed { group, name } => Event::Renamed { group: hex(&group), name },
+        Happening::Reset { group, successor } => Event::Reset { group: hex(&group), successor: hex(&successor) },
         Happening::MembersChanged { group, epoch, added, removed } => {
             Event::Members { group: hex(&group), epoch, added: names(added), removed: names(removed) }
         }

@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER;
 use sovereign_client::{Error, ErrorClass};
 
 pub(crate) use self::{
-    events::{device, group, happening, message},
+    events::{device, group, happening, identity, message},
     groups::{find_group, title_of},
     patience::{catch_up, persistently},
     state::{StateOf, trouble},

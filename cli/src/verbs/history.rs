@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sovereign_client::Client;
 
-use crate::{client, exit::Exit, output::Output};
+use crate::{client, event::Event, exit::Exit, output::Output};
 
 /// Messages handed over at once: a bound for the lines between two processes.
 const PAGE: usize = 64;
@@ -26,9 +26,22 @@ impl Args {
         let title = client::title_of(client, &group).await?;
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let messages = client.history(group, limit).await.map_err(|error| client::exit(&error))?;
-        for page in messages.chunks(PAGE) {
-            output.emit(page.iter().map(|message| client::message(message, &title)).collect()).await?;
+        let mut lines = Vec::with_capacity(messages.len());
+        let mut before = messages.first().map(|message| message.group);
+        for message in &messages {
+            lines.extend(before.filter(|before| *before != message.group).map(|before| broken(&before, &message.group)));
+            before = Some(message.group);
+            lines.push(client::message(message, &title));
+        }
+        lines.extend(before.filter(|before| *before != group).map(|before| broken(&before, &group)));
+        for page in lines.chunks(PAGE) {
+            output.emit(page.to_vec()).await?;
         }
         Ok(())
     }
+}
+
+/// Where one group's messages end and those of the group in its place begin.
+fn broken(group: &[u8; 32], successor: &[u8; 32]) -> Event {
+    Event::Reset { group: client::hex(group), successor: client::hex(successor) }
 }

@@ -8,3 +8,4 @@ pub(crate) mod join;
 pub(crate) mod listen;
 pub(crate) mod login;
 pub(crate) mod send;
+pub(crate) mod trust;

@@ -197,19 +197,22 @@ impl Work<'_> {
                 self.effects.events.push(Event::Message(message));
                 Ok(())
             }
-            Said::Profile { name, revision } => self.rename(&id, &name, revision),
+            Said::Profile { name, revision, replaces } => {
+                self.rename(&id, &name, revision)?;
+                replaces.map_or(Ok(()), |old| self.said_to_replace(&id, old, from.account))
+            }
             Said::ProfileRequest => self.answer_profile_request(record, from),
         }
     }
 
-    /// The member with the lowest leaf, the asker left out, tells the group's name again.
+    /// The member with the lowest leaf, the asker left out, tells the group's profile again.
     fn answer_profile_request(&mut self, record: &GroupRecord, asker: DeviceRef) -> Result<(), Error> {
-        let Some(name) = record.name.clone() else { return Ok(()) };
+        let Some(profile) = record.profile() else { return Ok(()) };
         let me = self.me();
         let lowest =
             self.look(&record.id, |group| group.leaves().into_iter().find(|leaf| leaf.of != asker).map(|leaf| leaf.of))?;
         if lowest == Some(me) && self.may_send(record).is_ok() {
-            self.enqueue(record, Said::Profile { name, revision: record.revision })?;
+            self.enqueue(record, profile)?;
         }
         Ok(())
     }

@@ -27,8 +27,9 @@ const STEP: usize = 64;
 pub(crate) fn encode(said: &Said, view: &View) -> Vec<u8> {
     let (fallback, kind) = match said {
         Said::Text(text) => (String::new(), Kind::Text(v1::Text { text: text.clone() })),
-        Said::Profile { name, revision } => {
-            (String::new(), Kind::GroupProfile(v1::GroupProfile { name: name.clone(), revision: *revision }))
+        Said::Profile { name, revision, replaces } => {
+            let replaces = replaces.map(|group| group.to_vec().into()).unwrap_or_default();
+            (String::new(), Kind::GroupProfile(v1::GroupProfile { name: name.clone(), revision: *revision, replaces }))
         }
         Said::ProfileRequest => (String::new(), Kind::GroupProfileRequest(v1::GroupProfileRequest {})),
     };
@@ -63,7 +64,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<(Said, View)> {
     let said = match content.kind {
         Some(Kind::Text(text)) if content.version == VERSION => Said::Text(text.text),
         Some(Kind::GroupProfile(profile)) if content.version == VERSION => {
-            Said::Profile { name: profile.name, revision: profile.revision }
+            let replaces = profile.replaces.as_ref().try_into().ok();
+            Said::Profile { name: profile.name, revision: profile.revision, replaces }
         }
         Some(Kind::GroupProfileRequest(_)) if content.version == VERSION => Said::ProfileRequest,
         _ => Said::Text(content.fallback),

@@ -48,7 +48,7 @@ impl Work<'_> {
         match (record.stage, record) {
             (Stage::Left, _) => return closed("this device is not a member any more"),
             (_, GroupRecord { leaving: true, .. }) => return closed("you are leaving it"),
-            (_, GroupRecord { frozen: true, .. }) => return closed("it is frozen, because its members disagree about its state"),
+            (_, GroupRecord { frozen: true, .. }) => return Err(frozen()),
             (_, GroupRecord { blocked: Some(reason), .. }) => return Err(Error::UnknownDevice(reason.clone())),
             (Stage::Active, _) => {}
             _ => return Ok(()),
@@ -83,6 +83,10 @@ impl Work<'_> {
                 continue;
             }
             if item.ciphertext.is_none() {
+                if record.frozen {
+                    // What was sent before is answered still; nothing else is.
+                    break;
+                }
                 if in_flight.iter().any(|(_, other)| *other != epoch) || ready.iter().any(|other: &Ready| other.epoch != epoch) {
                     break;
                 }
@@ -112,6 +116,28 @@ impl Work<'_> {
     pub(crate) fn failed(&mut self, id: &[u8; 32], client_id: &[u8; 16], error: Error) -> Result<(), Error> {
         let Some((position, item)) = self.outgoing(id, client_id)? else { return Ok(()) };
         self.fail(id, position, &item, error)
+    }
+
+    /// The server has not taken the message because the group is frozen: it may go where the group goes on.
+    pub(crate) fn unsend(&mut self, id: &[u8; 32], client_id: &[u8; 16]) -> Result<(), Error> {
+        let Some((position, item)) = self.outgoing(id, client_id)? else { return Ok(()) };
+        Ok(self.tx.set(Space::Outbox, id, position, &OutboxRecord { counter: 0, ciphertext: None, ..item })?)
+    }
+
+    /// Whether messages were sent whose answer is not known.
+    pub(crate) fn has_unanswered(&self, id: &[u8; 32]) -> Result<bool, Error> {
+        let items = self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, 4 * PIPELINE)?;
+        Ok(items.iter().any(|(_, item)| item.ciphertext.is_some()))
+    }
+
+    /// What waits for one group goes to another.
+    pub(crate) fn carry_over(&mut self, from: &[u8; 32], to: &[u8; 32]) -> Result<(), Error> {
+        for (position, item) in self.tx.items::<OutboxRecord>(Space::Outbox, from, 0, usize::MAX)? {
+            self.tx.take_out(Space::Outbox, from, position)?;
+            self.tx.push(Space::Outbox, to, &OutboxRecord { counter: 0, ciphertext: None, ..item })?;
+        }
+        self.effects.wake.insert(*to);
+        Ok(())
     }
 
     /// No message of this group will be accepted: all of them fail, the last one first.
@@ -183,7 +209,7 @@ impl Work<'_> {
                 let entry = HistoryRecord { from: self.me(), text: text.clone(), time_ms, local_no: 0 };
                 Ok(self.tx.set(Space::History, id, seq, &entry)?)
             }
-            Said::Profile { name, revision } => self.rename(id, name, *revision),
+            Said::Profile { name, revision, .. } => self.rename(id, name, *revision),
             Said::ProfileRequest => Ok(()),
         }
     }
@@ -192,12 +218,18 @@ impl Work<'_> {
     pub(crate) fn rename(&mut self, id: &[u8; 32], name: &str, revision: u64) -> Result<(), Error> {
         let Some(mut record) = self.group(id)?.filter(|record| revision >= record.revision) else { return Ok(()) };
         record.revision = revision;
-        if record.name.as_deref() != Some(name) {
+        if !name.is_empty() && record.name.as_deref() != Some(name) {
             record.name = Some(name.to_owned());
             self.effects.events.push(Event::Renamed { group: *id, name: name.to_owned() });
         }
         self.put_group(&record)
     }
+}
+
+/// Why a frozen group takes nothing.
+pub(crate) fn frozen() -> Error {
+    let reason = "it is frozen, because its members disagree about its state, until one of them resets it";
+    Error::GroupClosed(reason.to_owned())
 }
 
 fn request(id: &[u8; 32], client_id: &[u8; 16], ciphertext: Vec<u8>) -> v1::SendMessageRequest {

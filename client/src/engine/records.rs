@@ -69,13 +69,31 @@ pub(crate) struct GroupRecord {
     pub(crate) replayed: bool,
     /// Entries were gone at the server, and no commit has fitted since: commits may have been among them.
     pub(crate) gapped: bool,
+    /// The epoch that the server named last.
+    #[serde(default)]
+    pub(crate) listed_epoch: u64,
+    /// The group that it replaces after a reset, and whose member says so inside the encryption.
+    #[serde(default)]
+    pub(crate) replaces: Option<([u8; 32], [u8; 16])>,
+    /// The group that the server names in its place.
+    #[serde(default)]
+    pub(crate) named_successor: Option<[u8; 32]>,
+    /// The group in its place: the server and a member agree on it.
+    #[serde(default)]
+    pub(crate) successor: Option<[u8; 32]>,
 }
 
 /// What a message says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Said {
     Text(String),
-    Profile { name: String, revision: u64 },
+    /// An empty name is none.
+    Profile {
+        name: String,
+        revision: u64,
+        #[serde(default)]
+        replaces: Option<[u8; 32]>,
+    },
     ProfileRequest,
 }
 
@@ -117,8 +135,14 @@ pub(crate) struct BundleMessage {
 /// A commit that shall be made.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct IntentRecord {
-    /// 16 random bytes; also the id of its claim of key packages.
+    /// 16 random bytes.
     pub(crate) id: [u8; 16],
+    /// The id of its claim of key packages where that is not the intent's own.
+    #[serde(default)]
+    pub(crate) claim: Option<[u8; 16]>,
+    /// How often it was claimed anew.
+    #[serde(default)]
+    pub(crate) renewals: u32,
     pub(crate) kind: IntentKind,
     /// Messages wait for it: it adds those they are for.
     pub(crate) first: bool,
@@ -176,6 +200,13 @@ impl Drop for AccountRecord {
     }
 }
 
+impl IntentRecord {
+    /// Whether its commit adds devices, with claimed key packages.
+    pub(crate) fn adds(&self) -> bool {
+        matches!(self.kind, IntentKind::AddMembers(_) | IntentKind::AddDevices(_))
+    }
+}
+
 impl GroupRecord {
     pub(crate) fn new(id: [u8; 32], stage: Stage) -> Self {
         Self {
@@ -192,6 +223,17 @@ impl GroupRecord {
             frozen: false,
             replayed: false,
             gapped: false,
+            listed_epoch: 0,
+            replaces: None,
+            named_successor: None,
+            successor: None,
         }
+    }
+
+    /// What newcomers are told of the group; `None`: there is nothing to tell.
+    pub(crate) fn profile(&self) -> Option<Said> {
+        let replaces = self.replaces.map(|(group, _)| group);
+        let told = self.name.is_some() || replaces.is_some();
+        told.then(|| Said::Profile { name: self.name.clone().unwrap_or_default(), revision: self.revision, replaces })
     }
 }

@@ -10,4 +10,5 @@ mod groups;
 mod membership;
 mod processes;
 mod races;
+mod resets;
 mod secrets;

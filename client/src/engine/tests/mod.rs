@@ -5,6 +5,8 @@ mod crash;
 mod devices;
 mod fake;
 mod messages;
+mod resets;
+mod trust;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
