@@ -89,7 +89,11 @@ fn settings(config: &Config, invites: InviteAddress) -> Settings {
             config::RegistrationMode::Open => RegistrationMode::Open,
             config::RegistrationMode::Closed => RegistrationMode::Closed,
         },
-        limits: Limits { frame: config.frame_bytes_max, application_message: config.message_bytes_max },
+        limits: Limits {
+            frame: config.frame_bytes_max,
+            application_message: config.message_bytes_max,
+            ttl_seconds: config.retention_days * 24 * 3600,
+        },
         heartbeat: Duration::from_secs(config.heartbeat_interval_seconds),
         authentication_deadline: Duration::from_secs(config.authentication_deadline_seconds),
         token_life: Duration::from_hours(config.token_days * 24),

@@ -7,7 +7,7 @@ use sovereign_proto::v1::{request, response};
 use crate::{
     caller::Connection,
     ids::{DeviceId, GroupId, LogId, Seq},
-    limits::{BYTES_PER_PAGE, ENTRIES_PER_PAGE, LARGEST_ANSWER},
+    limits::{BYTES_PER_PAGE, BYTES_PER_STALE_ANSWER, ENTRIES_PER_PAGE, LARGEST_ANSWER},
     refusal::Refusal,
     requests,
     server::Server,
@@ -36,6 +36,7 @@ pub fn answer_bytes(body: &request::Body) -> usize {
     match body {
         request::Body::GetGroupInfo(_) | request::Body::ClaimKeyPackages(_) => LARGEST_ANSWER,
         request::Body::FetchEntries(_) | request::Body::ListManifests(_) => BYTES_PER_PAGE,
+        request::Body::SendMessage(_) | request::Body::SubmitCommit(_) | request::Body::Propose(_) => BYTES_PER_STALE_ANSWER,
         _ => 0,
     }
 }
@@ -61,4 +62,23 @@ pub fn page(server: &Arc<Server>, device: DeviceId, log: LogId, after: Seq) -> W
 pub fn acknowledge(server: &Arc<Server>, device: DeviceId, positions: Vec<(LogId, Seq)>) -> Work {
     let acknowledged = server.store.acknowledge_now(device, positions);
     Box::pin(async move { Done::Acknowledged(acknowledged.await) })
+}
+
+#[cfg(test)]
+mod tests {
+    use sovereign_proto::v1;
+
+    use super::*;
+
+    #[test]
+    fn whatever_may_be_answered_with_entries_counts_them() {
+        let stale = [
+            request::Body::SendMessage(v1::SendMessageRequest::default()),
+            request::Body::SubmitCommit(v1::SubmitCommitRequest::default()),
+            request::Body::Propose(v1::ProposeRequest::default()),
+        ];
+        assert!(stale.iter().all(|body| answer_bytes(body) == BYTES_PER_STALE_ANSWER));
+        assert_eq!(answer_bytes(&request::Body::FetchEntries(v1::FetchEntriesRequest::default())), BYTES_PER_PAGE);
+        assert_eq!(answer_bytes(&request::Body::Ping(v1::PingRequest::default())), 0);
+    }
 }
