@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What this server can do beyond the base protocol, as `Hello` announces it.
-pub const FEATURES: &[&str] = &["tokens", "tickets", "external-commits", "epoch-confirmation", "group-reset"];
+pub const FEATURES: &[&str] = &["tokens", "tickets", "external-commits", "epoch-confirmation", "group-reset", "message-lives"];
 
 /// The bundle.
 pub struct Server {

@@ -38,6 +38,7 @@ Examples:
   sov send --to bob 'Tea at four?'
   sov send --to bob,carol - <minutes.txt
   sov send --group 'Tea club' 'Welcome'
+  sov send --to bob --ttl 1h --urgent 'The code is 4711'
 
 A message that is not accepted within --timeout stays in the outbox (exit code 75): the next sov command on this home
 sends it.";
@@ -142,6 +143,7 @@ mod tests {
             "sov devices revoke ab",
             "sov --home d send --to a,b hi",
             "sov send --group ab -",
+            "sov send --to a --ttl 1h --urgent hi",
             "sov listen --json --for 5 --count 2",
             "sov groups",
             "sov group create --name n --with a,b",

@@ -16,6 +16,12 @@ pub(crate) enum Event {
         from: String,
         text: String,
         time_ms: u64,
+        /// The sender says that it is.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        urgent: bool,
+        /// When the server gives it to nobody any more.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        expires_at_ms: Option<u64>,
     },
     /// A message was durably accepted by the server.
     Sent { group: String, seq: u64 },

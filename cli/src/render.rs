@@ -68,9 +68,10 @@ fn json(event: &Event) -> String {
 fn human(event: &Event, style: Style) -> String {
     let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
     match event {
-        Event::Message { title, from, text, time_ms, .. } => {
+        Event::Message { title, from, text, time_ms, urgent, .. } => {
             let (time, from) = (dim(&utc(*time_ms), style), bold(&safe(from), style));
-            format!("{time} {} {from}: {}", dim(&format!("[{}]", safe(title)), style), safe(text).replace('\n', "\n    "))
+            let mark = if *urgent { red("! ", style) } else { String::new() };
+            format!("{time} {} {mark}{from}: {}", dim(&format!("[{}]", safe(title)), style), safe(text).replace('\n', "\n    "))
         }
         Event::Sent { group, seq } => format!("sent ({}, no. {seq})", short(group)),
         Event::SendFailed { group, reason, .. } => {
@@ -216,6 +217,8 @@ mod tests {
             from: "ann".into(),
             text: text.into(),
             time_ms: 1_763_692_200_000,
+            urgent: false,
+            expires_at_ms: None,
         }
     }
 

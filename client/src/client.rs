@@ -13,7 +13,7 @@ use crate::{
     enrolment,
     error::Error,
     mls::{DeviceRef, Mls},
-    model::{AccountInfo, DeviceInfo, Event, GroupInfo, IdentityInfo, Message, Options, Policy, Sent},
+    model::{AccountInfo, DeviceInfo, Event, GroupInfo, IdentityInfo, Message, Options, Policy, SendOptions, Sent},
     vault::{Space, Vault},
 };
 
@@ -93,6 +93,11 @@ impl Client {
     /// Sends to the one group of exactly these people and oneself, which is made where there is none. Resolves when the
     /// server has the message durably. Dropped before that, the message stays in the outbox.
     pub async fn send_to(&self, names: &[String], text: &str) -> Result<Sent, Error> {
+        self.send_to_with(names, text, SendOptions::default()).await
+    }
+
+    /// The same with a life, or urgently.
+    pub async fn send_to_with(&self, names: &[String], text: &str, options: SendOptions) -> Result<Sent, Error> {
         check_text(text)?;
         let engine = &self.engine;
         let mut accounts = engine.resolve(names).await?;
@@ -106,14 +111,19 @@ impl Client {
             None => self.make_group(None, Some(key), mls::Policy::Equal, accounts).await?.0,
         };
         drop(guard);
-        self.send(group, text).await
+        self.send_with(group, text, options).await
     }
 
     /// Sends to a group. Resolves when the server has the message durably. Dropped before that, the message stays in
     /// the outbox.
     pub async fn send(&self, group: [u8; 32], text: &str) -> Result<Sent, Error> {
+        self.send_with(group, text, SendOptions::default()).await
+    }
+
+    /// The same with a life, or urgently. A life that the server refuses fails the message.
+    pub async fn send_with(&self, group: [u8; 32], text: &str, options: SendOptions) -> Result<Sent, Error> {
         check_text(text)?;
-        self.say(group, Said::Text(text.to_owned())).await
+        self.say(group, Said::Text(text.to_owned()), options).await
     }
 
     /// Every group this device knows, the ones it left included.
@@ -188,7 +198,7 @@ impl Client {
             let replaces = replaces.map(|(group, _)| group);
             Ok(Said::Profile { name: name.to_owned(), revision: revision + 1, replaces })
         })?;
-        self.say(group, profile).await.map(drop)
+        self.say(group, profile, SendOptions::default()).await.map(drop)
     }
 
     /// The last `limit` messages of a group and of those that it replaces after a reset, ascending.
@@ -269,10 +279,10 @@ impl Client {
         Self::start_on(core, record, key, Arc::new(connection), events, options)
     }
 
-    async fn say(&self, group: [u8; 32], said: Said) -> Result<Sent, Error> {
+    async fn say(&self, group: [u8; 32], said: Said, options: SendOptions) -> Result<Sent, Error> {
         let waiter = self.engine.run(|work| {
             let record = work.known_group(&work.current(&group)?)?;
-            let client_id = work.enqueue(&record, said)?;
+            let client_id = work.enqueue(&record, said, options)?;
             Ok(self.engine.message_waiter(client_id))
         })?;
         self.engine.outcome(waiter).await

@@ -21,6 +21,6 @@ pub use self::{
     error::{Error, ErrorClass},
     model::{
         AccountInfo, Alarm, Availability, Contact, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, IdentityInfo, Member,
-        Message, Options, Policy, Presence, Relation, Sent,
+        Message, Options, Policy, Presence, Relation, SendOptions, Sent,
     },
 };

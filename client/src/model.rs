@@ -35,6 +35,16 @@ pub struct Sent {
     pub client_id: [u8; 16],
 }
 
+/// How a message is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SendOptions {
+    /// The server gives it to nobody any more so many seconds after it accepted it: 60 to what the server keeps messages
+    /// for. 0: no end.
+    pub ttl_seconds: u64,
+    /// Worth waking somebody for.
+    pub urgent: bool,
+}
+
 /// Something that was said in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -52,6 +62,10 @@ pub struct Message {
     pub time_ms: u64,
     /// Its number in this device's inbox, ascending; 0 for what this device itself sent.
     pub local_no: u64,
+    /// The sender says that it is.
+    pub urgent: bool,
+    /// When the server gives it to nobody any more, in milliseconds since the Unix epoch; `None`: it has no end.
+    pub expires_at_ms: Option<u64>,
 }
 
 /// A group as this device knows it.

@@ -84,7 +84,8 @@ impl Output for Collect {
 }
 
 fn message(seq: u64) -> Event {
-    Event::Message { group: String::new(), title: String::new(), seq, from: String::new(), text: String::new(), time_ms: 0 }
+    let (group, title, from, text) = (String::new(), String::new(), String::new(), String::new());
+    Event::Message { group, title, seq, from, text, time_ms: 0, urgent: false, expires_at_ms: None }
 }
 
 fn request(command: Command) -> Request {
@@ -100,7 +101,8 @@ fn listen() -> Request {
 }
 
 fn send() -> Request {
-    request(Command::Send(send::Args { to: Vec::new(), group: Some("x".into()), text: "t".into() }))
+    let (to, group, text) = (Vec::new(), Some("x".into()), "t".into());
+    request(Command::Send(send::Args { to, group, text, ttl: None, urgent: false }))
 }
 
 fn script() -> (Script, mpsc::Receiver<()>, watch::Sender<u64>) {

@@ -16,6 +16,8 @@ pub(crate) fn message(message: &Message, title: &str) -> Event {
         from: message.from.clone(),
         text: message.text.clone(),
         time_ms: message.time_ms,
+        urgent: message.urgent,
+        expires_at_ms: message.expires_at_ms,
     }
 }
 

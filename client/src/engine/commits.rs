@@ -15,7 +15,7 @@ use crate::{
     entropy,
     error::Error,
     mls::{Change, CommitEffect, DeviceRef, Leaf, Mls, Staged, claimed},
-    model::{Alarm, Event},
+    model::{Alarm, Event, SendOptions},
     vault::{Blob, Space},
 };
 
@@ -209,7 +209,8 @@ impl Work<'_> {
         if bundle.external {
             record.stage = Stage::Active;
             (record.verified, record.gapped) = (false, false);
-            self.tx.put(Space::Log, id, &LogRecord { cursor: seq, running, alarmed: false })?;
+            let log = self.log(id)?.unwrap_or_default().restart(seq, running);
+            self.tx.put(Space::Log, id, &log)?;
             self.tx.trim(Space::Chain, id, u64::MAX)?;
             if let Some(running) = &running {
                 self.tx.set(Space::Chain, id, seq, running)?;
@@ -220,7 +221,7 @@ impl Work<'_> {
         }
         self.put_group(&record)?;
         for (message, at) in bundle.messages.iter().zip(seq + 1..) {
-            self.said_by_me(id, &message.said, at, self.now)?;
+            self.said_by_me(id, &message.said, SendOptions::default(), at, self.now)?;
         }
         if let Some(intent) = bundle.intent {
             self.finish_intent(id, &intent, Ok(()))?;
@@ -390,6 +391,7 @@ impl BundleRecord {
         let message = |message: &BundleMessage| v1::OutgoingMessage {
             client_id: message.client_id.to_vec().into(),
             ciphertext: message.ciphertext.0.clone().into(),
+            ..v1::OutgoingMessage::default()
         };
         v1::SubmitCommitRequest {
             group_id: id.to_vec().into(),

@@ -17,6 +17,10 @@ pub(crate) struct View {
     pub(crate) manifest_version: u64,
     pub(crate) manifest_hash: Option<[u8; 32]>,
     pub(crate) sent_at_ms: u64,
+    /// Counts this device's messages with a life, this one included.
+    pub(crate) expiring: u64,
+    /// 0: this one has none.
+    pub(crate) ttl_seconds: u64,
 }
 
 const VERSION: u32 = 1;
@@ -43,6 +47,8 @@ pub(crate) fn encode(said: &Said, view: &View) -> Vec<u8> {
         manifest_version: view.manifest_version,
         manifest_hash: hash(view.manifest_hash),
         sent_at_ms: view.sent_at_ms,
+        expiring_counter: view.expiring,
+        ttl_seconds: view.ttl_seconds,
         kind: Some(kind),
         padding: bytes::Bytes::new(),
     };
@@ -60,6 +66,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<(Said, View)> {
         manifest_version: content.manifest_version,
         manifest_hash: content.manifest_hash.as_ref().try_into().ok(),
         sent_at_ms: content.sent_at_ms,
+        expiring: content.expiring_counter,
+        ttl_seconds: content.ttl_seconds,
     };
     let said = match content.kind {
         Some(Kind::Text(text)) if content.version == VERSION => Said::Text(text.text),
@@ -96,6 +104,8 @@ mod tests {
             manifest_version: 1,
             manifest_hash: Some([2; 32]),
             sent_at_ms: 7,
+            expiring: 2,
+            ttl_seconds: 60,
         };
         for length in 0..300 {
             let said = Said::Text("x".repeat(length));

@@ -56,7 +56,7 @@ impl Work<'_> {
             record.stage = Stage::Active;
             record.group_info = None;
             self.put_group(&record)?;
-            self.tx.put(Space::Log, id, &LogRecord { cursor: 0, running: Some(START), alarmed: false })?;
+            self.tx.put(Space::Log, id, &LogRecord { running: Some(START), ..LogRecord::default() })?;
             self.effects.events.push(Event::Joined { group: *id });
             if let Some((old, _)) = record.replaces {
                 self.named_to_succeed(&old, *id)?;
@@ -88,7 +88,7 @@ impl Work<'_> {
     pub(crate) fn apply_device(&mut self, entries: &[v1::Entry]) -> Result<Need, Error> {
         let mut need = Need::Nothing;
         for entry in entries {
-            let log = self.log(DEVICE_LOG)?.unwrap_or(LogRecord { cursor: 0, running: Some(START), alarmed: false });
+            let log = self.log(DEVICE_LOG)?.unwrap_or(LogRecord { running: Some(START), ..LogRecord::default() });
             if entry.seq <= log.cursor || log.alarmed {
                 continue;
             }
@@ -194,7 +194,7 @@ impl Work<'_> {
             Ok(group) => {
                 self.groups.put(id, group);
                 record.stage = Stage::Active;
-                let log = LogRecord { cursor: welcome.join_seq, running: Some(welcome.running), alarmed: false };
+                let log = self.log(&id)?.unwrap_or_default().restart(welcome.join_seq, Some(welcome.running));
                 self.tx.put(Space::Log, &id, &log)?;
                 self.tx.set(Space::Chain, &id, welcome.join_seq, &welcome.running)?;
                 self.effects.events.push(Event::Joined { group: id });

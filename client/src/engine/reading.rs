@@ -70,6 +70,8 @@ impl Work<'_> {
             text: record.text,
             time_ms: record.time_ms,
             local_no: record.local_no,
+            urgent: record.urgent,
+            expires_at_ms: record.expires_at_ms,
         })
     }
 

@@ -6,6 +6,7 @@ use zeroize::Zeroize as _;
 use crate::{
     join_link::Endpoint,
     mls::DeviceRef,
+    model::SendOptions,
     vault::{Blob, Diff},
 };
 
@@ -29,6 +30,20 @@ pub(crate) struct LogRecord {
     pub(crate) running: Option<[u8; 32]>,
     /// It did not continue as it must: nothing is acknowledged any more.
     pub(crate) alarmed: bool,
+    /// Messages that expired before they came here.
+    #[serde(default)]
+    pub(crate) expired: u64,
+    /// Entries that were gone otherwise, or stood outside of this device's windows.
+    #[serde(default)]
+    pub(crate) gone: u64,
+}
+
+impl LogRecord {
+    /// Read on from here: what stands between is not for this device.
+    pub(crate) fn restart(self, cursor: u64, running: Option<[u8; 32]>) -> Self {
+        let gone = self.gone + cursor.saturating_sub(self.cursor);
+        Self { cursor, running, alarmed: false, gone, ..self }
+    }
 }
 
 /// Where a group stands for this device.
@@ -57,6 +72,9 @@ pub(crate) struct GroupRecord {
     pub(crate) direct_key: Option<[u8; 32]>,
     /// The counter of this device's last message.
     pub(crate) counter: u64,
+    /// How many of those have a life.
+    #[serde(default)]
+    pub(crate) expiring: u64,
     /// Its `GroupInfo` while it is being created.
     pub(crate) group_info: Option<Blob>,
     /// Its leaves have been compared with the manifests since the last one came.
@@ -106,6 +124,12 @@ pub(crate) struct OutboxRecord {
     pub(crate) counter: u64,
     pub(crate) epoch: u64,
     pub(crate) ciphertext: Option<Blob>,
+    /// How it is sent.
+    #[serde(default)]
+    pub(crate) options: SendOptions,
+    /// Counts this device's messages with a life, this one included.
+    #[serde(default)]
+    pub(crate) expiring: u64,
 }
 
 /// A commit bundle that was made and not yet answered.
@@ -169,6 +193,20 @@ pub(crate) struct HistoryRecord {
     pub(crate) text: String,
     pub(crate) time_ms: u64,
     pub(crate) local_no: u64,
+    #[serde(default)]
+    pub(crate) urgent: bool,
+    #[serde(default)]
+    pub(crate) expires_at_ms: Option<u64>,
+}
+
+/// What is known of a sender's counters when its last message came.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CounterRecord {
+    /// Its messages with a life.
+    pub(crate) expiring: u64,
+    /// Of the log, as [`LogRecord`] has them.
+    pub(crate) expired: u64,
+    pub(crate) gone: u64,
 }
 
 /// Where a message of the inbox stands.
@@ -216,6 +254,7 @@ impl GroupRecord {
             revision: 0,
             direct_key: None,
             counter: 0,
+            expiring: 0,
             group_info: None,
             verified: false,
             blocked: None,

@@ -6,10 +6,16 @@ pub(super) async fn publish(harness: &Harness, account: Leaf, version: u64, devi
     Some(outcome).filter(|outcome| matches!(outcome, PublishOutcome::Published { .. }))
 }
 
-/// The hash of version 1 is the account's byte, of version v that plus v.
+/// The hash of version 1 is the account's byte; that of a later one has the version in front.
 fn manifest(account: Leaf, version: u64, devices: &[DeviceId]) -> NewManifest {
     let name = account.account_id.0[0];
-    let hash = |version: u64| if version == 1 { [name; 32] } else { [name + u8::try_from(version).expect("small"); 32] };
+    let hash = |version: u64| {
+        let mut hash = [name; 32];
+        if version > 1 {
+            hash[..8].copy_from_slice(&version.to_be_bytes());
+        }
+        hash
+    };
     let devices = devices.iter().map(|id| NewDevice { device_id: *id, device_key: [id.0[0]; 32] }).collect();
     let (previous, hash) = (hash(version - 1), hash(version));
     NewManifest { account_id: account.account_id, version, previous, hash, manifest: vec![2, name], devices, now: START }

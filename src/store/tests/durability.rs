@@ -73,23 +73,27 @@ fn a_newer_or_foreign_database_is_refused_and_left_alone() {
 
 #[tokio::test]
 async fn an_older_database_is_copied_before_it_is_changed() {
-    let harness = Harness::new();
-    harness.person(1).await;
-    let crashed = harness.data.path().join("sovereign.db");
-    let db = connection::writer(&crashed).expect("opens");
-    // A schema that ends before the last migration.
-    let last = ["add_tasks", "confirmations", "proposals", "commits", "group_infos", "groups", "reservations"];
-    for table in last {
-        db.execute_batch(&format!("DROP TABLE {table}")).expect("dropped");
-    }
-    db.pragma_update(None, "user_version", 4).expect("set");
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = DataDir::open(directory.path().join("data")).expect("free");
+    let path = data.path().join("sovereign.db");
+    lock::private(&path).expect("made");
+    let db = connection::writer(&path).expect("opens");
+    let (_, older) = migrate::MIGRATIONS.split_last().expect("there are some");
+    older.iter().for_each(|migration| db.execute_batch(migration).expect("migrated"));
+    db.pragma_update(None, "application_id", connection::APPLICATION_ID).expect("set");
+    db.pragma_update(None, "user_version", migrate::KNOWN - 1).expect("set");
+    let sql = "INSERT INTO accounts (account_id, username, identity_key, administrator, manifest_version, created_at)
+               VALUES (?1, 'ann', ?2, 0, 1, 0)";
+    db.execute(sql, rusqlite::params![[1_u8; 16], [1_u8; 32]]).expect("an account");
     drop(db);
-    let after = harness.crashed();
+    let store = Store::open(&data, Options { disk_reserve: 0, ..Options::default() }, Clock::default()).expect("opens");
+    let after = Harness { store, directory, data };
     assert!(after.store.account(AccountId([1; 16])).await.expect("read").is_some());
-    let copy = after.data.path().join("sovereign.db.before-5");
+    let copy = after.data.path().join(format!("sovereign.db.before-{}", migrate::KNOWN));
     assert_eq!(std::fs::metadata(&copy).expect("there").permissions().mode() & 0o777, 0o600);
-    assert_eq!(migrate::version(&copy).expect("ours"), 4);
-    after.group(1, leaf(1)).await;
+    assert_eq!(migrate::version(&copy).expect("ours"), migrate::KNOWN - 1);
+    let ben = after.person(2).await;
+    after.group(1, ben).await;
 }
 
 #[tokio::test]

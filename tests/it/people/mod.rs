@@ -7,6 +7,7 @@ mod crashes;
 mod devices;
 mod exits;
 mod groups;
+mod lives;
 mod membership;
 mod processes;
 mod races;

@@ -29,6 +29,9 @@ use crate::{
 /// Changes an entry.
 type Tamper = fn(&mut v1::Entry);
 
+/// Puts in its place that an entry has expired, with the running hash there.
+type Expire = fn(&mut v1::Entry, [u8; 32]);
+
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -64,6 +67,8 @@ pub(super) struct World {
     pub(super) refuses_adds: usize,
     /// Changes an entry on its way to this device.
     pub(super) tamper: Option<(DeviceRef, Tamper)>,
+    /// What is sent to this group now has expired for everybody but its sender.
+    pub(super) expires: Option<([u8; 32], Expire)>,
     /// Also where the device fetches it.
     pub(super) tampers_always: bool,
 }
@@ -239,10 +244,10 @@ impl World {
     }
 
     /// The server shows another identity with a chain of its own.
-    pub(super) fn replace_identity(&mut self, username: &str, identity: [u8; 32], manifests: Vec<v1::Manifest>) {
+    pub(super) fn replace_identity(&mut self, username: &str, identity: [u8; 32], manifests: &[v1::Manifest]) {
         self.change_identity(username, identity);
         for account in self.accounts.iter_mut().filter(|account| account.username == username) {
-            account.manifests.clone_from(&manifests);
+            account.manifests = manifests.to_vec();
         }
     }
 
@@ -343,7 +348,7 @@ impl World {
             }
             R::ResetGroup(request) => response::Body::ResetGroup(self.reset(by, &request)?),
             R::SendMessage(request) => {
-                let answer = self.send(by, request)?;
+                let answer = self.send(by, &request)?;
                 self.pump();
                 response::Body::SendMessage(answer)
             }
@@ -483,9 +488,9 @@ impl World {
         Ok(Outcome::Accepted(accepted))
     }
 
-    fn send(&mut self, by: DeviceRef, request: v1::SendMessageRequest) -> Result<v1::SendMessageResponse, v1::Failure> {
+    fn send(&mut self, by: DeviceRef, request: &v1::SendMessageRequest) -> Result<v1::SendMessageResponse, v1::Failure> {
         let group = self.groups.get_mut(request.group_id.as_ref()).ok_or_else(not_found)?;
-        let message = request.message.unwrap_or_default();
+        let message = request.message.clone().unwrap_or_default();
         if let Some(known) = group.log.iter().find(|stored| stored.by == by && stored.client_id == message.client_id.as_ref()) {
             return Ok(v1::SendMessageResponse { seq: known.entry.seq, time_ms: known.entry.time_ms, duplicate: true });
         }
@@ -501,6 +506,12 @@ impl World {
             return Err(v1::Failure { details, ..failure(v1::FailureCode::StaleEpoch) });
         }
         let seq = group.append(by, message.client_id.to_vec(), Body::Message(message.ciphertext));
+        let stored = group.log.last_mut().expect("it was just appended");
+        stored.entry.urgent = message.urgent;
+        stored.entry.expires_at_ms = if message.ttl_seconds == 0 { 0 } else { seq + message.ttl_seconds * 1000 };
+        if let Some((_, expire)) = self.expires.filter(|(id, _)| id == request.group_id.as_ref()) {
+            expire(&mut stored.entry, *group.running.last().expect("with its hash"));
+        }
         Ok(v1::SendMessageResponse { seq, time_ms: seq, duplicate: false })
     }
 
@@ -568,7 +579,7 @@ impl Group {
 
     fn append(&mut self, by: DeviceRef, client_id: Vec<u8>, body: Body) -> u64 {
         let seq = self.log.len() as u64 + 1;
-        let entry = v1::Entry { seq, time_ms: seq, body: Some(body) };
+        let entry = v1::Entry { seq, time_ms: seq, body: Some(body), ..v1::Entry::default() };
         let previous = self.running.last().copied().unwrap_or(START);
         self.running.push(running_hash(&previous, seq, &hash_of(&entry).expect("it has a body")));
         self.log.push(Stored { by, client_id, entry });
@@ -590,7 +601,7 @@ impl Group {
 impl Stored {
     fn seen_by(&self, device: DeviceRef) -> v1::Entry {
         let mut entry = self.entry.clone();
-        if self.by == device {
+        if self.by == device && !matches!(entry.body, Some(Body::Skipped(_))) {
             let what = match &entry.body {
                 Some(Body::Commit(bytes) | Body::Proposal(bytes)) => {
                     use sha2::Digest as _;
@@ -614,7 +625,7 @@ fn deliver(session: &mut Session, id: &[u8], entries: Vec<v1::Entry>) {
 
 fn append_device(device: &mut Device, body: Body) {
     let seq = device.log.len() as u64 + 1;
-    device.log.push(v1::Entry { seq, time_ms: 0, body: Some(body) });
+    device.log.push(v1::Entry { seq, body: Some(body), ..v1::Entry::default() });
 }
 
 fn stock(device: &Device) -> v1::KeyPackageStock {

@@ -26,7 +26,7 @@ async fn an_accepted_identity_is_written_to_again() {
     let before = a.identity("ben").await.expect("known");
     assert!(!before.changed && before.known == before.offered);
     let (key, manifests) = renewed(&people[1], &b);
-    server.world().replace_identity("ben", key, manifests);
+    server.world().replace_identity("ben", key, &manifests);
     a.learn(people[1].device.account).await;
     assert_eq!(a.send(group, "secret").await, Err(Error::IdentityChanged("ben".to_owned())));
 
@@ -62,9 +62,9 @@ async fn the_server_that_shows_the_known_identity_again_is_accepted_too() {
     let (key, manifests) = renewed(&people[1], &b);
     let known = a.engine_run(|work| Ok(work.pin(&people[1].device.account)?.expect("pinned").identity_key));
     let before = server.world().manifests("ben");
-    server.world().replace_identity("ben", key, manifests);
+    server.world().replace_identity("ben", key, &manifests);
     a.learn(people[1].device.account).await;
-    server.world().replace_identity("ben", known, before);
+    server.world().replace_identity("ben", known, &before);
     let shown = a.identity("ben").await.expect("known");
     assert!(shown.changed && shown.known == shown.offered);
     a.trust("ben", shown.offered).await.expect("accepted");
@@ -82,7 +82,7 @@ async fn leaves_that_the_accepted_identity_does_not_list_are_removed() {
     until_agreed(group, &[&a, &b, &c]).await;
     let (identity, key) = (DeviceKey::generate(), DeviceKey::generate());
     let manifest = genesis(&identity, people[1].device.account, entropy::random(), &key, 2);
-    server.world().replace_identity("ben", identity.public(), vec![manifest]);
+    server.world().replace_identity("ben", identity.public(), &[manifest]);
     a.learn(people[1].device.account).await;
     let shown = a.identity("ben").await.expect("known");
     a.trust("ben", shown.offered).await.expect("accepted");
