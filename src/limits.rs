@@ -26,6 +26,10 @@ pub const ENTRIES_PER_PAGE: usize = 256;
 pub const BYTES_PER_PAGE: usize = 128 * 1024;
 /// Entries that the answer to a lost race or a stale send carries.
 pub const ENTRIES_PER_STALE_ANSWER: usize = 64;
+/// Bytes of entries in such an answer, unless a single one is larger. Every request that may be answered so counts them
+/// among the bytes of its connection, so that all it may have in flight still fit.
+pub const BYTES_PER_STALE_ANSWER: usize = 24 * 1024;
+const _: () = assert!(REQUESTS_IN_FLIGHT * (1024 + BYTES_PER_STALE_ANSWER) <= BYTES_IN_FLIGHT, "messages of 1 KiB all fit");
 /// Fields of one request message; prost turns each empty submessage into a struct many times its size.
 pub const FIELDS_PER_REQUEST: usize = 1024;
 /// Positions of one `Acknowledge` or `SignIn`.
@@ -64,6 +68,8 @@ pub const TOKENS_PER_DEVICE: u32 = 32;
 pub const KEY_PACKAGES_WANTED: u32 = 50;
 /// Key packages a device may keep in stock.
 pub const KEY_PACKAGES_PER_DEVICE: u32 = 200;
+/// How long a published init key is remembered: longer than a key package with it could be valid (190 days).
+pub const INIT_KEY_DAYS: u64 = 200;
 /// Key packages of one upload.
 pub const KEY_PACKAGES_PER_REQUEST: usize = 100;
 /// Accounts of one claim.
@@ -92,8 +98,22 @@ pub const RELATIONS_PER_PUSH: usize = 64;
 pub const KEY_PACKAGE: usize = 4 * 1024;
 /// Application messages of one commit bundle.
 pub const MESSAGES_PER_BUNDLE: usize = 8;
+/// The shortest life of a message with an end.
+pub const TTL_SECONDS_MIN: u64 = 60;
+/// Bytes of commits that one group keeps for those who are away; beyond it the oldest go.
+pub const COMMIT_BYTES_PER_GROUP: u64 = 64 * 1024 * 1024;
 /// Bytes of one proposal.
 pub const PROPOSAL: usize = 8 * 1024;
+/// Devices of an account that are not revoked, pending ones included.
+pub const DEVICES_PER_ACCOUNT: u32 = 64;
+/// Devices of one account that wait for their approval: who knows the password alone cannot fill the account.
+pub const PENDING_DEVICES_PER_ACCOUNT: u32 = 8;
+/// Devices that an account ever had, revoked ones included.
+pub const DEVICES_EVER_PER_ACCOUNT: u32 = 1024;
+/// Revoked devices that are listed, the latest.
+pub const REVOKED_DEVICES_LISTED: u32 = 64;
+/// Manifests of one account.
+pub const MANIFESTS_PER_ACCOUNT: u64 = 1024;
 /// Manifests of one page.
 pub const MANIFESTS_PER_PAGE: usize = 64;
 /// Groups of one page.
@@ -134,11 +154,13 @@ pub struct Limits {
     pub application_message: usize,
     /// Signals of one connection that are relayed in a second, as a number; twice as many may come at once.
     pub signals_per_second: usize,
+    /// The longest life of a message with an end: as long as any is kept.
+    pub ttl_seconds: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { frame: 1024 * 1024, application_message: 64 * 1024, signals_per_second: 100 }
+        Self { frame: 1024 * 1024, application_message: 64 * 1024, signals_per_second: 100, ttl_seconds: 30 * 24 * 3600 }
     }
 }
 

@@ -30,6 +30,7 @@ pub const FEATURES: &[&str] = &[
     "presence",
     "receipts",
     "relations",
+    "message-lives",
 ];
 
 /// The bundle.

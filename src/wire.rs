@@ -36,13 +36,15 @@ pub fn entry(item: &Item, device: DeviceId) -> v1::Entry {
             let reason = match reason {
                 SkipReason::BeforeJoin => v1::SkippedReason::BeforeJoin,
                 SkipReason::Retention => v1::SkippedReason::Retention,
+                SkipReason::Expired => v1::SkippedReason::Expired,
             };
             let skipped = v1::Skipped { to: *to, reason: reason.into(), running_hash: Bytes::copy_from_slice(running_hash) };
-            v1::Entry { seq: *from, time_ms: *time, body: Some(Body::Skipped(skipped)) }
+            v1::Entry { seq: *from, time_ms: *time, body: Some(Body::Skipped(skipped)), ..v1::Entry::default() }
         }
         Item::Entry(entry) => {
             let body = own(entry, device).map_or_else(|| stored_body(entry), |own| Some(Body::Own(own)));
-            v1::Entry { seq: entry.seq, time_ms: entry.time, body }
+            let (urgent, expires_at_ms) = (entry.urgent, entry.expires_at.unwrap_or(0));
+            v1::Entry { seq: entry.seq, time_ms: entry.time, body, urgent, expires_at_ms }
         }
     }
 }

@@ -6,7 +6,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
     exit,
-    verbs::{contacts, devices, group, groups, history, join, listen, login, presence, receipts, send},
+    verbs::{contacts, devices, group, groups, history, join, listen, login, presence, receipts, send, trust},
 };
 
 const EXAMPLES: &str = "\
@@ -38,6 +38,7 @@ Examples:
   sov send --to bob 'Tea at four?'
   sov send --to bob,carol - <minutes.txt
   sov send --group 'Tea club' 'Welcome'
+  sov send --to bob --ttl 1h --urgent 'The code is 4711'
 
 A message that is not accepted within --timeout stays in the outbox (exit code 75): the next sov command on this home
 sends it.";
@@ -51,10 +52,15 @@ Relations:
 
 Sending to somebody accepts their request. A message that is one has \"request\":true in its line of `sov listen --json`.";
 
+const TRUST: &str = "\
+The server hands out everybody's identity key, and this device pins the first it sees. Another one later means that they
+began anew, or that somebody stands between: nothing is sent to them until you accept it. Ask them over another way which
+fingerprint is theirs. Leaves of groups that the new identity does not vouch for are removed.";
+
 const LISTEN: &str = "\
 With --json each message is a line like
   {\"event\":\"message\",\"group\":\"5c0f...\",\"title\":\"bob\",\"seq\":7,\"from\":\"bob\",\"text\":\"Tea?\",\"time_ms\":1763692200000}
-Other lines: state, joined, left, renamed, members, send_failed, device_state, alarm, typing, presence, receipt, contact,
+Other lines: state, joined, left, renamed, reset, members, send_failed, device_state, alarm, typing, presence, receipt, contact,
 signal, server_notice. Ignore those you do not know.
 
 A message is told again if sov was killed before it could note that its line was flushed. Several listeners on one home
@@ -119,6 +125,9 @@ pub(crate) enum Verb {
     /// List whom you hear from; accept, block or forget somebody
     #[command(after_help = CONTACTS)]
     Contacts(contacts::Args),
+    /// Show the fingerprints of somebody's identity; accept a changed one
+    #[command(after_help = TRUST)]
+    Trust(trust::Args),
 }
 
 fn concat_help() -> String {
@@ -150,6 +159,7 @@ mod tests {
             "sov devices revoke ab",
             "sov --home d send --to a,b hi",
             "sov send --group ab -",
+            "sov send --to a --ttl 1h --urgent hi",
             "sov listen --json --for 5 --count 2",
             "sov groups",
             "sov group create --name n --with a,b",
@@ -157,6 +167,7 @@ mod tests {
             "sov group remove g a",
             "sov group leave g",
             "sov group rename g n",
+            "sov group reset g",
             "sov history g --limit 5 -vv",
             "sov presence",
             "sov presence hidden --json",
@@ -165,6 +176,8 @@ mod tests {
             "sov contacts accept bob --json",
             "sov contacts block bob",
             "sov contacts remove bob",
+            "sov trust ben",
+            "sov trust ben --yes --json",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }

@@ -11,7 +11,7 @@ use crate::{
     client::{self, StateOf},
     exit::{self, Exit},
     output::Output,
-    verbs::{contacts, devices, group, groups, history, listen, presence, receipts, send},
+    verbs::{contacts, devices, group, groups, history, listen, presence, receipts, send, trust},
 };
 
 /// Everything that is done with an account that exists.
@@ -26,6 +26,7 @@ pub(crate) enum Command {
     Presence(presence::Args),
     Receipts(receipts::Args),
     Contacts(contacts::Args),
+    Trust(trust::Args),
 }
 
 /// A command and how long it may take.
@@ -58,6 +59,7 @@ impl Command {
             Self::Presence(args) => args.run(client, output).await,
             Self::Receipts(args) => args.run(client, output).await,
             Self::Contacts(args) => args.run(client, output).await,
+            Self::Trust(args) => args.run(client, output).await,
         }
     }
 }

@@ -25,6 +25,12 @@ pub(crate) enum Event {
         /// Somebody who is not accepted has added this account to the group.
         #[serde(skip_serializing_if = "is_false", default)]
         request: bool,
+        /// The sender says that it is.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        urgent: bool,
+        /// When the server gives it to nobody any more.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        expires_at_ms: Option<u64>,
     },
     /// A message was durably accepted by the server.
     Sent { group: String, seq: u64 },
@@ -62,12 +68,16 @@ pub(crate) enum Event {
         /// 0: never.
         last_seen_ms: u64,
     },
+    /// Somebody's identity: fingerprints in lower-case hex. Changed: nothing is sent to them until it is accepted.
+    Identity { username: String, known: String, offered: String, changed: bool },
     /// This device is in a group now.
     Joined { group: String },
     /// This device is in a group no more.
     Left { group: String },
     /// A group has another name.
     Renamed { group: String, name: String },
+    /// The conversation of a frozen group goes on in another one.
+    Reset { group: String, successor: String },
     /// People came or went.
     Members { group: String, epoch: u64, added: Vec<String>, removed: Vec<String> },
     /// This device was approved or revoked.

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use data_encoding::HEXLOWER;
+
 use crate::{
     event::Event,
     render::{Style, render},
@@ -19,6 +21,8 @@ pub(crate) struct Terminal {
     style: Style,
     /// Message lines written so far.
     pub(crate) messages: u64,
+    /// The fingerprint of the changed identity that was shown last.
+    pub(crate) offered: Option<[u8; 32]>,
 }
 
 impl Terminal {
@@ -30,7 +34,7 @@ impl Terminal {
             false if coloured() => Style::Coloured,
             false => Style::Plain,
         };
-        Self { style, messages: 0 }
+        Self { style, messages: 0, offered: None }
     }
 }
 
@@ -38,6 +42,11 @@ impl Output for Terminal {
     async fn emit(&mut self, events: Vec<Event>) -> io::Result<()> {
         write(&events, self.style, &mut io::stdout().lock(), &mut io::stderr().lock())?;
         let messages = events.iter().filter(|event| event.is_message()).count();
+        for event in &events {
+            if let Event::Identity { offered, changed: true, .. } = event {
+                self.offered = HEXLOWER.decode(offered.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+            }
+        }
         self.messages += u64::try_from(messages).unwrap_or(u64::MAX);
         Ok(())
     }

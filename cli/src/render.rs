@@ -70,9 +70,10 @@ fn json(event: &Event) -> String {
 fn human(event: &Event, style: Style) -> String {
     let short = |id: &str| id.get(..8).unwrap_or(id).to_owned();
     match event {
-        Event::Message { title, from, text, time_ms, delivered, read, request, .. } => {
+        Event::Message { title, from, text, time_ms, delivered, read, request, urgent, .. } => {
             let time = dim(&utc(*time_ms), style);
             let title = dim(&format!("[{}]", safe(title)), style);
+            let mark = if *urgent { red("! ", style) } else { String::new() };
             let marks = dim(&marks(delivered, read), style);
             let hint = if *request {
                 let name = safe(from);
@@ -81,7 +82,7 @@ fn human(event: &Event, style: Style) -> String {
                 String::new()
             };
             let text = safe(text).replace('\n', "\n    ");
-            format!("{time} {title} {}: {text}{marks}{hint}", bold(&safe(from), style))
+            format!("{time} {title} {mark}{}: {text}{marks}{hint}", bold(&safe(from), style))
         }
         Event::Sent { group, seq } => format!("sent ({}, no. {seq})", short(group)),
         Event::SendFailed { group, reason, .. } => {
@@ -95,9 +96,21 @@ fn human(event: &Event, style: Style) -> String {
             bold(&safe(username), style),
             short(device_id)
         ),
+        Event::Identity { username, known, changed: false, .. } => {
+            format!("{}: the identity is the one known here\n  {}", bold(&safe(username), style), blocks(known))
+        }
+        Event::Identity { username, known, offered, .. } => {
+            let text = format!("THE IDENTITY OF {} HAS CHANGED", safe(username));
+            let text = red(&text, style);
+            format!("{text}\n  known here:      {}\n  the server says: {}", blocks(known), blocks(offered))
+        }
         Event::Joined { group } => dim(&format!("* you are in group {}", short(group)), style),
         Event::Left { group } => dim(&format!("* you are no longer in group {}", short(group)), style),
         Event::Renamed { group, name } => dim(&format!("* group {} is called {:?} now", short(group), safe(name)), style),
+        Event::Reset { group, successor } => {
+            let text = format!("* group {} was reset and goes on as {}", short(group), short(successor));
+            bold(&text, style)
+        }
         Event::Members { group, added, removed, .. } => {
             let mut parts = Vec::new();
             for (names, word) in [(added, "came"), (removed, "went")] {
@@ -153,6 +166,12 @@ fn marks(delivered: &[String], read: &[String]) -> String {
         }
     }
     if marks.is_empty() { marks } else { marks + ")" }
+}
+
+/// A fingerprint as people compare it.
+fn blocks(fingerprint: &str) -> String {
+    let digits: Vec<char> = fingerprint.chars().collect();
+    digits.chunks(4).map(|block| block.iter().collect::<String>()).collect::<Vec<_>>().join(" ")
 }
 
 /// Rows of one kind under a heading, columns as wide as their widest cell.
@@ -230,6 +249,8 @@ mod tests {
             delivered: Vec::new(),
             read: Vec::new(),
             request: false,
+            urgent: false,
+            expires_at_ms: None,
         }
     }
 
@@ -241,7 +262,9 @@ mod tests {
         assert_eq!(marks(&[], &[]), "");
         let Event::Message { group, title, seq, from, text, time_ms, .. } = message("hi") else { panic!("a message") };
         let read = names(&["bob"]);
-        let own = Event::Message { group, title, seq, from, text, time_ms, request: false, delivered: read.clone(), read };
+        let (delivered, urgent, expires_at_ms) = (read.clone(), false, None);
+        let own =
+            Event::Message { group, title, seq, from, text, time_ms, request: false, delivered, read, urgent, expires_at_ms };
         assert!(render(&[own], Style::Json).stdout.contains("\"delivered\":[\"bob\"],\"read\":[\"bob\"]"));
         assert!(!render(&[message("hi")], Style::Json).stdout.contains("delivered"));
     }
@@ -299,7 +322,9 @@ mod tests {
         assert!(!render(&[message("hi")], Style::Json).stdout.contains("request"));
         let Event::Message { group, title, seq, from, text, time_ms, .. } = message("hi") else { unreachable!() };
         let (delivered, read) = (Vec::new(), Vec::new());
-        let request = Event::Message { group, title, seq, from, text, time_ms, request: true, delivered, read };
+        let (urgent, expires_at_ms) = (false, None);
+        let request =
+            Event::Message { group, title, seq, from, text, time_ms, request: true, delivered, read, urgent, expires_at_ms };
         assert!(render(std::slice::from_ref(&request), Style::Json).stdout.contains(",\"request\":true}"));
         assert!(
             render(&[request], Style::Plain).stdout.contains("ann: hi\n    (a request; answer it, or: sov contacts accept ann")

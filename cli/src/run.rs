@@ -18,6 +18,7 @@ use crate::{
     home,
     output::Terminal,
     secret,
+    verbs::trust,
 };
 
 /// How often a home is tried whose owner neither serves nor lets go, and how long between.
@@ -56,9 +57,19 @@ async fn prepared(cli: Cli) -> Result<(), Exit> {
         Verb::Presence(args) => Command::Presence(args),
         Verb::Receipts(args) => Command::Receipts(args),
         Verb::Contacts(args) => Command::Contacts(args),
+        Verb::Trust(args) => Command::Trust(args),
     };
     let timeout_ms = seconds * 1000;
-    Here { home, options, output, stopping: stopping(&command)? }.run(Request { command, timeout_ms }).await
+    let stopping = stopping(&command)?;
+    let mut here = Here { home, options, output, stopping };
+    let Command::Trust(args) = &command else { return here.run(Request { command, timeout_ms }).await };
+    let args = args.clone();
+    here.run(Request { command, timeout_ms }).await?;
+    let Some(fingerprint) = here.output.offered else { return Ok(()) };
+    if !args.yes {
+        trust::confirmed()?;
+    }
+    here.run(Request { command: Command::Trust(args.accepting(fingerprint)), timeout_ms }).await
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
@@ -116,7 +127,7 @@ struct Here {
 }
 
 impl Here {
-    async fn run(mut self, mut request: Request) -> Result<(), Exit> {
+    async fn run(&mut self, mut request: Request) -> Result<(), Exit> {
         let mut tries = OWNER_TRIES;
         loop {
             match Client::open(&self.home, self.options.clone()).await {

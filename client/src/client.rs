@@ -9,12 +9,13 @@ use zeroize::Zeroizing;
 use crate::{
     connection::{Cause, Connection, ConnectionEvent, ConnectionState},
     device_key::DeviceKey,
-    engine::{self, AccountRecord, Core, Engine, IntentKind, Remote, Said, Stage, TEXT_MAX},
+    engine::{self, AccountRecord, Core, Engine, GroupRecord, IntentKind, Remote, Said, Stage, TEXT_MAX},
     enrolment,
     error::Error,
     mls::{DeviceRef, Mls},
     model::{
-        AccountInfo, Availability, Contact, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Presence, Receipt, Sent,
+        AccountInfo, Availability, Contact, DeviceInfo, Event, GroupInfo, IdentityInfo, Message, Options, Policy, Presence,
+        Receipt, SendOptions, Sent,
     },
     vault::{Space, Vault},
 };
@@ -96,6 +97,11 @@ impl Client {
     /// server has the message durably. Dropped before that, the message stays in the outbox. To answer people's
     /// requests is to accept them. Who has blocked this account is not found.
     pub async fn send_to(&self, names: &[String], text: &str) -> Result<Sent, Error> {
+        self.send_to_with(names, text, SendOptions::default()).await
+    }
+
+    /// The same with a life, or urgently.
+    pub async fn send_to_with(&self, names: &[String], text: &str, options: SendOptions) -> Result<Sent, Error> {
         check_text(text)?;
         let engine = &self.engine;
         let mut accounts = engine.resolve_anew(names).await?;
@@ -110,14 +116,19 @@ impl Client {
             None => self.make_group(None, Some(key), mls::Policy::Equal, accounts).await?.0,
         };
         drop(guard);
-        self.speak(group, text, accepts).await
+        self.speak(group, text, options, accepts).await
     }
 
     /// Sends to a group. Resolves when the server has the message durably. Dropped before that, the message stays in
     /// the outbox. To answer a request is to accept it.
     pub async fn send(&self, group: [u8; 32], text: &str) -> Result<Sent, Error> {
+        self.send_with(group, text, SendOptions::default()).await
+    }
+
+    /// The same with a life, or urgently. A life that the server refuses fails the message.
+    pub async fn send_with(&self, group: [u8; 32], text: &str, options: SendOptions) -> Result<Sent, Error> {
         check_text(text)?;
-        self.speak(group, text, false).await
+        self.speak(group, text, options, false).await
     }
 
     /// Tells the group that this person types, or has stopped. To be called with each key press: a start is sent every
@@ -190,14 +201,26 @@ impl Client {
         self.change(group, IntentKind::Leave).await
     }
 
+    /// Replaces a group that its members have frozen by a new one with everybody who was in it. Resolves when they have
+    /// been added, with the group that stands in its place: another member's, where that one was faster. What was said
+    /// stays readable, and whatever is done with the old group from then on is done with the new one.
+    pub async fn reset(&self, group: [u8; 32]) -> Result<[u8; 32], Error> {
+        self.engine.reset(group).await
+    }
+
     /// Names the group. Resolves when the server has the message that tells the others.
     pub async fn rename(&self, group: [u8; 32], name: &str) -> Result<(), Error> {
         check_name(name)?;
-        let revision = self.engine.run(|work| Ok(work.known_group(&group)?.revision + 1))?;
-        self.say(group, Said::Profile { name: name.to_owned(), revision }).await.map(drop)
+        let profile = self.engine.run(|work| {
+            let current = work.current(&group)?;
+            let GroupRecord { revision, replaces, .. } = work.known_group(&current)?;
+            let replaces = replaces.map(|(group, _)| group);
+            Ok(Said::Profile { name: name.to_owned(), revision: revision + 1, replaces })
+        })?;
+        self.say(group, profile, SendOptions::default()).await.map(drop)
     }
 
-    /// The last `limit` messages of a group, ascending.
+    /// The last `limit` messages of a group and of those that it replaces after a reset, ascending.
     pub async fn history(&self, group: [u8; 32], limit: usize) -> Result<Vec<Message>, Error> {
         self.engine.run(|work| work.history(&group, limit))
     }
@@ -284,6 +307,18 @@ impl Client {
         self.engine.set_receipts(on).await
     }
 
+    /// The identity of somebody known here, and the one that the server shows now. `NotFound`: nobody of this name is
+    /// known.
+    pub async fn identity(&self, name: &str) -> Result<IdentityInfo, Error> {
+        self.engine.identity(name).await
+    }
+
+    /// Accepts somebody's changed identity, if the server still shows the one of this fingerprint and it vouches for its
+    /// devices from the first manifest on; sending works again then. Leaves that it does not vouch for are removed.
+    pub async fn trust(&self, name: &str, fingerprint: [u8; 32]) -> Result<(), Error> {
+        self.engine.trust(name, fingerprint).await
+    }
+
     /// The group's epoch and its MLS epoch authenticator: equal on all members whose states are equal.
     pub async fn epoch_authenticator(&self, group: [u8; 32]) -> Result<(u64, Vec<u8>), Error> {
         self.engine.run(|work| work.look(&group, |group| (group.epoch(), group.authenticator())))
@@ -319,10 +354,10 @@ impl Client {
         Self::start_on(core, record, key, Arc::new(connection), events, options)
     }
 
-    async fn say(&self, group: [u8; 32], said: Said) -> Result<Sent, Error> {
+    async fn say(&self, group: [u8; 32], said: Said, options: SendOptions) -> Result<Sent, Error> {
         let waiter = self.engine.run(|work| {
-            let record = work.known_group(&group)?;
-            let client_id = work.enqueue(&record, said)?;
+            let record = work.known_group(&work.current(&group)?)?;
+            let client_id = work.enqueue(&record, said, options)?;
             Ok(self.engine.message_waiter(client_id))
         })?;
         self.engine.has_spoken(&group);
@@ -330,13 +365,14 @@ impl Client {
     }
 
     /// What a person says, and with it the acceptance of what they answer; `accepts`: something is noted already.
-    async fn speak(&self, group: [u8; 32], text: &str, accepts: bool) -> Result<Sent, Error> {
+    async fn speak(&self, group: [u8; 32], text: &str, options: SendOptions, accepts: bool) -> Result<Sent, Error> {
         let (waiter, accepts) = self.engine.run(|work| {
-            let record = work.known_group(&group)?;
-            let client_id = work.enqueue(&record, Said::Text(text.to_owned()))?;
+            let record = work.known_group(&work.current(&group)?)?;
+            let client_id = work.enqueue(&record, Said::Text(text.to_owned()), options)?;
             let accepts = work.accept_group(&record)? || accepts;
             Ok((self.engine.message_waiter(client_id), accepts))
         })?;
+        self.engine.has_spoken(&group);
         let accepted = async {
             if accepts {
                 self.engine.accept_soon().await;
@@ -352,6 +388,7 @@ impl Client {
 
     async fn change(&self, group: [u8; 32], kind: IntentKind) -> Result<(), Error> {
         let waiter = self.engine.run(|work| {
+            let group = work.current(&group)?;
             let record = work.known_group(&group)?;
             if record.stage == Stage::Left {
                 return Err(Error::GroupClosed("this device is not a member any more".to_owned()));
@@ -430,6 +467,10 @@ impl Client {
 
     pub(crate) async fn learn(&self, account: [u8; 16]) {
         self.engine.learn(account).await.expect("the server answers");
+    }
+
+    pub(crate) async fn learn_anyway(&self, account: [u8; 16]) {
+        drop(self.engine.learn(account).await);
     }
 
     pub(crate) fn queued(&self, group: [u8; 32]) -> usize {

@@ -37,6 +37,8 @@ pub enum Error {
     Untrusted(String),
     /// Somebody's identity key is not the one pinned before: nothing is sent to them.
     IdentityChanged(String),
+    /// Somebody's new identity cannot be accepted: the reason.
+    Identity(String),
     /// A group holds a device that no manifest of its account lists: nothing is sent there.
     UnknownDevice(String),
     /// No such person, group or device.
@@ -94,7 +96,7 @@ impl Error {
             Self::Refused { code: FailureCode::Unauthenticated | FailureCode::Forbidden, .. } => ErrorClass::NotPermitted,
             Self::Refused { .. } | Self::GroupClosed(_) => ErrorClass::Refused,
             Self::Network(_) => ErrorClass::Network,
-            Self::Untrusted(_) | Self::IdentityChanged(_) | Self::UnknownDevice(_) => ErrorClass::Untrusted,
+            Self::Untrusted(_) | Self::IdentityChanged(_) | Self::Identity(_) | Self::UnknownDevice(_) => ErrorClass::Untrusted,
             Self::Timeout => ErrorClass::Timeout,
             Self::Closed | Self::Mls(_) => ErrorClass::Internal,
         }
@@ -123,14 +125,17 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Vault(text) | Self::NotFound(text) => f.write_str(text),
+            Self::Usage(text) | Self::Vault(text) | Self::NotFound(text) | Self::Identity(text) => f.write_str(text),
             Self::VaultOwned => f.write_str("another process uses this account now"),
             Self::NoAccount => f.write_str("there is no account in this directory: join or log in first"),
             Self::Refused { message, .. } => write!(f, "the server refused: {message}"),
             Self::Network(text) => write!(f, "the server cannot be reached: {text}"),
             Self::Untrusted(text) => write!(f, "the server is not the one this device joined: {text}"),
             Self::IdentityChanged(name) => {
-                write!(f, "the server shows another identity of {name} than the one known here: nothing is sent to them")
+                write!(
+                    f,
+                    "the server shows another identity of {name} than the one known here: nothing is sent to them until you accept it"
+                )
             }
             Self::UnknownDevice(text) => write!(f, "nothing is sent to this group: {text}"),
             Self::GroupClosed(text) => write!(f, "the group takes no messages from this device: {text}"),

@@ -35,6 +35,16 @@ pub struct Sent {
     pub client_id: [u8; 16],
 }
 
+/// How a message is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SendOptions {
+    /// The server gives it to nobody any more so many seconds after it accepted it: 60 to what the server keeps messages
+    /// for. 0: no end.
+    pub ttl_seconds: u64,
+    /// Worth waking somebody for.
+    pub urgent: bool,
+}
+
 /// Something that was said in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -54,6 +64,10 @@ pub struct Message {
     pub local_no: u64,
     /// It stands in a group that is a request: somebody whom this account has not accepted has added it there.
     pub request: bool,
+    /// The sender says that it is.
+    pub urgent: bool,
+    /// When the server gives it to nobody any more, in milliseconds since the Unix epoch; `None`: it has no end.
+    pub expires_at_ms: Option<u64>,
 }
 
 /// A group as this device knows it.
@@ -74,6 +88,8 @@ pub struct GroupInfo {
     /// Somebody whom this account has not accepted has added it: nobody there sees its presence or receipts, until it
     /// accepts that one, or says something.
     pub request: bool,
+    /// The groups that resets have replaced by this one, the latest first: their messages are its history.
+    pub former: Vec<[u8; 32]>,
 }
 
 /// A member of a group.
@@ -98,7 +114,7 @@ pub enum GroupState {
     Active,
     /// This account has asked to leave; reading goes on until the removal.
     Leaving,
-    /// Its members disagree about the state; sends are refused.
+    /// Its members disagree about the state; sends are refused until a member resets it.
     Frozen,
     /// This device is not a member any more; what was said stays readable.
     Left,
@@ -129,6 +145,20 @@ pub struct DeviceInfo {
     pub created_at_ms: u64,
     /// Milliseconds since the Unix epoch; 0: never.
     pub last_seen_ms: u64,
+}
+
+/// An account's identity as it is pinned here, and as the server shows it now. A fingerprint is the SHA-256 of the
+/// account's identity key; two people compare what each sees of the other, over another way than this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityInfo {
+    /// Whose.
+    pub username: String,
+    /// The pinned fingerprint.
+    pub known: [u8; 32],
+    /// The fingerprint that the server shows now.
+    pub offered: [u8; 32],
+    /// Nothing is sent to them until the offered one is accepted. Equal fingerprints: the server had shown another one.
+    pub changed: bool,
 }
 
 /// Whether a device may take part.
@@ -174,6 +204,13 @@ pub enum Event {
         added: Vec<[u8; 16]>,
         /// Account ids, once for each device.
         removed: Vec<[u8; 16]>,
+    },
+    /// A frozen group was replaced: the conversation goes on in another one. A break that people should see.
+    Reset {
+        /// The frozen one. What was said there stays readable.
+        group: [u8; 32],
+        /// The one in its place.
+        successor: [u8; 32],
     },
     /// The connection's state changed.
     State {
@@ -374,6 +411,8 @@ pub enum Alarm {
         /// Whose commit.
         by: String,
     },
+    /// Members cannot process the group's last commit: nobody sends until one of them resets it.
+    Frozen,
 }
 
 impl fmt::Display for Alarm {
@@ -388,6 +427,9 @@ impl fmt::Display for Alarm {
             Self::UnknownDevice { account } => write!(f, "a device that {account} never listed is in the group"),
             Self::UnknownWelcome => f.write_str("a Welcome is for secrets that this device does not have"),
             Self::Roles { by } => write!(f, "a commit of {by} breaks the group's rules"),
+            Self::Frozen => {
+                f.write_str("the group is frozen, because its members disagree about its state, until one of them resets it")
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ const PRESENCE: Duration = Duration::from_millis(250);
 const RECEIPTS: Duration = Duration::from_secs(1);
 /// How often what has served its time is deleted; each time a bounded part of it.
 const TRIM: Duration = Duration::from_secs(30);
+/// Parts deleted in one go: a backlog goes without waiting, and without keeping others from the writer for long.
+const TRIMS_MAX: usize = 16;
 /// How often the local certificate is looked at; it is renewed weeks before it expires.
 const CERTIFICATE: Duration = Duration::from_hours(12);
 
@@ -44,7 +46,7 @@ async fn keep(server: Arc<Server>, tls: Tls, mut stopped: watch::Receiver<bool>)
             () = told(&mut stopped) => return,
             _ = acknowledgements.tick() => report(server.store.flush_acknowledgements().await),
             _ = nominations.tick() => report(nomination::tick(&server).await),
-            _ = trim.tick() => report(server.store.trim(server.clock.now_ms()).await),
+            _ = trim.tick() => trim_on(&server).await,
             _ = certificate.tick() => if let Err(error) = tls.reload(server.clock.now_ms()) {
                 tracing::error!(%error, "the certificate could not be renewed");
             },
@@ -72,6 +74,16 @@ fn ticks(period: Duration) -> Interval {
 /// Resolves when it turns true or nobody is left to turn it.
 async fn told(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Deletes what has served its time.
+async fn trim_on(server: &Server) {
+    for _ in 0..TRIMS_MAX {
+        let trimmed = server.store.trim(server.clock.now_ms()).await;
+        if !trimmed.as_ref().is_ok_and(|trimmed| trimmed.more) {
+            return report(trimmed);
+        }
+    }
 }
 
 fn report<T, E: std::fmt::Debug>(result: Result<T, E>) {

@@ -8,7 +8,7 @@ use sovereign_proto::v1::{self, push};
 use crate::{
     auth::{attempts::TooMany, password::Busy, proof::InvalidProof},
     ids::{AccountId, DeviceId, Epoch, GroupId, LogId},
-    limits::{BYTES_PER_PAGE, ENTRIES_PER_STALE_ANSWER, KEY_PACKAGES_WANTED, RELATIONS_PER_PUSH},
+    limits::{BYTES_PER_STALE_ANSWER, ENTRIES_PER_STALE_ANSWER, KEY_PACKAGES_WANTED, RELATIONS_PER_PUSH},
     refusal::Refusal,
     server::Server,
     store::{Contact, Relation, RelationChanged, Stock, StoreError},
@@ -27,7 +27,7 @@ pub async fn stale(
     let Some(position) = server.store.position(log, device).await? else {
         return Ok(v1::StaleEpoch { current_epoch, entries: Vec::new(), more: true });
     };
-    let page = server.store.page(log, device, position.cursor, ENTRIES_PER_STALE_ANSWER, BYTES_PER_PAGE).await?;
+    let page = server.store.page(log, device, position.cursor, ENTRIES_PER_STALE_ANSWER, BYTES_PER_STALE_ANSWER).await?;
     let (items, more) = page.map_or((Vec::new(), true), |page| (page.items, page.more));
     Ok(v1::StaleEpoch { current_epoch, entries: items.iter().map(|item| entry(item, device)).collect(), more })
 }
@@ -95,6 +95,7 @@ impl From<StoreError> for Refusal {
             StoreError::DiskLow => {
                 Self::new(v1::FailureCode::QuotaExceeded, "the server's disk is nearly full: its operator has to make room")
             }
+            StoreError::Unread => Self::unavailable("the server's storage could not be read: try again", 1000),
             StoreError::Failed => Self::unavailable("the server's storage failed: it restarts", 2000),
         }
     }

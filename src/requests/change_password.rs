@@ -29,6 +29,7 @@ impl Handle for ChangePasswordRequest {
             return Err(Refusal::forbidden("the old password is not good"));
         }
         let hash = server.auth.passwords.hash(new).await?;
+        // Those who came by the old password and wait for their approval are out; all others sign in again.
         server.store.set_password(device.account, hash).await?;
         server.hub.close_account_but(device.account, device.device, CloseCode::SessionEnded);
         Ok(ChangePasswordResponse {})

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     ids::{AccountId, ClaimId, ClientId, DeviceId, GroupId},
-    limits::{Limits, PASSWORD},
+    limits::{Limits, PASSWORD, TTL_SECONDS_MIN},
     refusal::Refusal,
     store::NewMessage,
 };
@@ -63,7 +63,16 @@ pub fn outgoing(message: &v1::OutgoingMessage, limits: &Limits) -> Result<NewMes
     if message.ciphertext.len() > limits.application_message {
         return Err(Refusal::too_large("the message is above the announced limit of application_message bytes"));
     }
-    Ok(NewMessage { client_id: client_id(&message.client_id)?, ciphertext: detached(&message.ciphertext) })
+    let ttl = message.ttl_seconds;
+    if ttl != 0 && !(TTL_SECONDS_MIN..=limits.ttl_seconds).contains(&ttl) {
+        return Err(Refusal::invalid("a message lives 60 seconds at least, and no longer than the server keeps messages"));
+    }
+    Ok(NewMessage {
+        client_id: client_id(&message.client_id)?,
+        ciphertext: detached(&message.ciphertext),
+        ttl_ms: (ttl != 0).then_some(ttl * 1000),
+        urgent: message.urgent,
+    })
 }
 
 #[cfg(test)]
@@ -73,11 +82,28 @@ mod tests {
     #[test]
     fn a_message_keeps_nothing_of_its_frame() {
         let frame = Bytes::from(vec![7; 1 << 20]);
-        let message = v1::OutgoingMessage { client_id: frame.slice(..16), ciphertext: frame.slice(16..100) };
+        let (client_id, ciphertext) = (frame.slice(..16), frame.slice(16..100));
+        let message = v1::OutgoingMessage { client_id, ciphertext, ttl_seconds: 0, urgent: false };
         let kept = outgoing(&message, &Limits::default()).ok().expect("it is in order");
         drop(message);
         assert_eq!(kept.ciphertext.len(), 84);
         assert!(frame.is_unique(), "the frame is still held");
+    }
+
+    #[test]
+    fn a_life_has_its_bounds() {
+        let limits = Limits::default();
+        let lives = |ttl_seconds| {
+            let client_id = Bytes::from_static(&[1; 16]);
+            let message = v1::OutgoingMessage { client_id, ttl_seconds, ..v1::OutgoingMessage::default() };
+            outgoing(&message, &limits).ok().map(|message| message.ttl_ms)
+        };
+        assert_eq!(lives(0), Some(None));
+        assert_eq!(lives(60), Some(Some(60_000)));
+        assert_eq!(lives(30 * 24 * 3600), Some(Some(30 * 24 * 3_600_000)));
+        for refused in [1, 59, 30 * 24 * 3600 + 1, u64::MAX] {
+            assert_eq!(lives(refused), None, "{refused}");
+        }
     }
 
     #[test]

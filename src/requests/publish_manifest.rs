@@ -62,6 +62,10 @@ impl Handle for PublishManifestRequest {
                 Ok(PublishManifestResponse { version: body.version })
             }
             PublishOutcome::Conflict => Err(Refusal::conflict("another manifest came first: fetch it and build on it")),
+            PublishOutcome::TooMany => {
+                let text = "the account has changed its devices too often: its list of manifests is full";
+                Err(Refusal::new(v1::FailureCode::QuotaExceeded, text))
+            }
             PublishOutcome::UnknownDevice => {
                 Err(Refusal::invalid("the manifest lists a device that is unknown or revoked, or has another key"))
             }

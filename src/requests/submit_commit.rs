@@ -181,6 +181,10 @@ fn bundle_hash(request: &SubmitCommitRequest) -> Hash {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
+    for message in &request.messages {
+        hash.update(message.ttl_seconds.to_be_bytes());
+        hash.update([u8::from(message.urgent)]);
+    }
     hash.finalize().into()
 }
 

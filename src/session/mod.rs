@@ -13,8 +13,9 @@ mod notices;
 mod tests;
 mod work;
 
-use std::{collections::HashMap, future::poll_fn, sync::Arc};
+use std::{collections::HashMap, future::poll_fn, panic::AssertUnwindSafe, sync::Arc};
 
+use data_encoding::HEXLOWER;
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use sovereign_proto::v1::{self, push};
 
@@ -30,6 +31,7 @@ use crate::{
     caller::{Connection, Identity},
     clock::{Instant, monotonic},
     codec::{self, FromClient, Malformed},
+    entropy,
     hub::Registration,
     ids::{DeviceId, GroupId, LogId},
     limits,
@@ -42,24 +44,8 @@ use crate::{
 /// Runs a connection to its end.
 pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
     let Some(mut session) = Session::open(link, server, peer).await else { return };
-    let timer = tokio::time::sleep_until(session.deadline());
-    tokio::pin!(timer);
-    while session.phase != Phase::Closed {
-        session.pump();
-        session.pump_hints();
-        session.drain();
-        let deadline = session.deadline();
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
-        }
-        let read = session.may_read();
-        // Not biased: a peer that never pauses must not keep what is behind its frames from being seen.
-        tokio::select! {
-            Some(done) = session.work.next(), if !session.work.is_empty() => session.finished(done),
-            event = poll_fn(|cx| session.link.poll(cx, read)) => session.happened(event),
-            () = session.connection.inbox.arrived() => session.read_mail(),
-            () = &mut timer => session.timed_out(),
-        }
+    if AssertUnwindSafe(session.live()).catch_unwind().await.is_err() {
+        session.broken().await;
     }
     let mut begun = std::mem::take(&mut session.work);
     if !begun.is_empty() {
@@ -73,7 +59,7 @@ pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
 fn close_code(error: StoreError) -> CloseCode {
     match error {
         StoreError::Busy | StoreError::DiskLow => CloseCode::Overloaded,
-        StoreError::Failed => CloseCode::Fault,
+        StoreError::Unread | StoreError::Failed => CloseCode::Fault,
     }
 }
 
@@ -118,6 +104,49 @@ struct Session<L> {
 }
 
 impl<L: Link> Session<L> {
+    async fn live(&mut self) {
+        let timer = tokio::time::sleep_until(self.deadline());
+        tokio::pin!(timer);
+        while self.phase != Phase::Closed {
+            self.pump();
+            self.pump_hints();
+            self.drain();
+            let deadline = self.deadline();
+            if timer.deadline() != deadline {
+                timer.as_mut().reset(deadline);
+            }
+            let read = self.may_read();
+            // Not biased: a peer that never pauses must not keep what is behind its frames from being seen.
+            tokio::select! {
+                Some(done) = self.work.next(), if !self.work.is_empty() => self.finished(done),
+                event = poll_fn(|cx| self.link.poll(cx, read)) => self.happened(event),
+                () = self.connection.inbox.arrived() => self.read_mail(),
+                () = &mut timer => self.timed_out(),
+            }
+        }
+    }
+
+    /// After a panic: nothing that the session knew is trusted any more. Its peer is told, and nobody else notices.
+    async fn broken(&mut self) {
+        let incident = HEXLOWER.encode(&entropy::random::<8>());
+        tracing::error!(incident, "a session panicked");
+        (self.delivery, self.registration) = (None, None);
+        self.work.clear();
+        let code = CloseCode::Fault;
+        let farewell = async {
+            self.link.start_close(code as u16, code.reason());
+            let ended = |event: &Event| {
+                !matches!(
+                    event,
+                    Event::Flushed | Event::In(Incoming::Frame(_) | Incoming::Text | Incoming::Ping | Incoming::Pong)
+                )
+            };
+            while !ended(&poll_fn(|cx| self.link.poll(cx, true)).await) {}
+        };
+        // It may have been the link that panicked.
+        drop(tokio::time::timeout(limits::CLOSE_DEADLINE, AssertUnwindSafe(farewell).catch_unwind()).await);
+    }
+
     fn guest(&self) -> bool {
         matches!(self.connection.identity, Identity::Guest)
     }

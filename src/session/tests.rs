@@ -117,6 +117,7 @@ async fn a_socket_that_takes_no_pong_is_closed_as_a_slow_reader() {
 #[test]
 fn a_store_that_cannot_be_read_ends_the_connection_with_what_to_do() {
     assert_eq!(close_code(StoreError::Busy), CloseCode::Overloaded);
+    assert_eq!(close_code(StoreError::Unread), CloseCode::Fault);
     assert_eq!(close_code(StoreError::Failed), CloseCode::Fault);
 }
 
@@ -165,4 +166,44 @@ async fn a_slow_socket_that_makes_progress_is_left_alone_and_one_that_hardly_doe
         run(link, Arc::new(server), peer).await;
         assert_eq!(*closed.lock().expect("not poisoned"), expected, "{bytes_per_second} bytes a second");
     }
+}
+
+/// A socket in which something is wrong.
+#[derive(Clone, Default)]
+struct Cursed {
+    closed: Arc<Mutex<Option<u16>>>,
+}
+
+impl Link for Cursed {
+    fn poll(&mut self, _: &mut Context<'_>, _: bool) -> Poll<Event> {
+        let closed = self.closed.lock().map_or(None, |closed| *closed);
+        if closed.is_some() { Poll::Ready(Event::In(Incoming::Closed(closed))) } else { panic!("a bug of a test") }
+    }
+
+    fn feed(&mut self, _: Bytes) {}
+
+    fn feed_ping(&mut self) {}
+
+    fn start_close(&mut self, code: u16, _: &str) {
+        *self.closed.lock().expect("not poisoned") = Some(code);
+    }
+
+    fn pending(&self) -> usize {
+        0
+    }
+
+    fn set_frame_limit(&mut self, _: usize) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_its_own_connection_as_a_fault_of_the_server() {
+    let (server, _directory) = server();
+    let server = Arc::new(server);
+    let link = Cursed::default();
+    let peer = || Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: false };
+    run(link.clone(), Arc::clone(&server), peer()).await;
+    assert_eq!(*link.closed.lock().expect("not poisoned"), Some(CloseCode::Fault as u16));
+    let other = Stuck::default();
+    run(other.clone(), server, peer()).await;
+    assert_eq!(*other.closed.lock().expect("not poisoned"), Some(CloseCode::SlowReader as u16), "others live on");
 }

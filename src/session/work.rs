@@ -9,7 +9,7 @@ use crate::{
     caller::Connection,
     hub::Relayed,
     ids::{DeviceId, GroupId, LogId, Seq},
-    limits::{BYTES_PER_PAGE, ENTRIES_PER_PAGE, LARGEST_ANSWER},
+    limits::{BYTES_PER_PAGE, BYTES_PER_STALE_ANSWER, ENTRIES_PER_PAGE, LARGEST_ANSWER},
     refusal::Refusal,
     requests,
     server::Server,
@@ -43,6 +43,7 @@ pub fn answer_bytes(body: &request::Body) -> usize {
     match body {
         request::Body::GetGroupInfo(_) | request::Body::ClaimKeyPackages(_) => LARGEST_ANSWER,
         request::Body::FetchEntries(_) | request::Body::ListManifests(_) => BYTES_PER_PAGE,
+        request::Body::SendMessage(_) | request::Body::SubmitCommit(_) | request::Body::Propose(_) => BYTES_PER_STALE_ANSWER,
         _ => 0,
     }
 }
@@ -86,4 +87,23 @@ pub fn settle(server: &Arc<Server>, group: GroupId, from: DeviceId, change: u64,
         }
         Done::Settled
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sovereign_proto::v1;
+
+    use super::*;
+
+    #[test]
+    fn whatever_may_be_answered_with_entries_counts_them() {
+        let stale = [
+            request::Body::SendMessage(v1::SendMessageRequest::default()),
+            request::Body::SubmitCommit(v1::SubmitCommitRequest::default()),
+            request::Body::Propose(v1::ProposeRequest::default()),
+        ];
+        assert!(stale.iter().all(|body| answer_bytes(body) == BYTES_PER_STALE_ANSWER));
+        assert_eq!(answer_bytes(&request::Body::FetchEntries(v1::FetchEntriesRequest::default())), BYTES_PER_PAGE);
+        assert_eq!(answer_bytes(&request::Body::Ping(v1::PingRequest::default())), 0);
+    }
 }

@@ -12,12 +12,8 @@ use super::{
 use crate::{
     clock::UnixMs,
     ids::{AccountId, DeviceId, LogId},
+    limits::{DEVICES_EVER_PER_ACCOUNT, DEVICES_PER_ACCOUNT, PENDING_DEVICES_PER_ACCOUNT, REVOKED_DEVICES_LISTED},
 };
-
-/// Devices of an account that are not revoked, pending ones included.
-const DEVICES_MAX: i64 = 64;
-/// Devices of one account that wait for their approval: who knows the password alone cannot fill the account.
-const PENDING_MAX: i64 = 8;
 
 const ACCOUNT: &str =
     "SELECT account_id, username, identity_key, enabled, administrator, manifest_version, password_hash FROM accounts";
@@ -68,7 +64,7 @@ impl Store {
         self.read(move |db| db.prepare_cached(&format!("{DEVICE} WHERE device_id = ?1"))?.query_one([id], device).optional())
     }
 
-    /// Every device the account ever had, oldest first.
+    /// The devices of an account that are not revoked, and the latest of those that are; oldest first.
     pub fn devices(&self, account: AccountId) -> Answer<Vec<Device>> {
         self.read(move |db| devices(db, account))
     }
@@ -78,13 +74,15 @@ impl Store {
         self.write(0, move |txn| txn.enrol_pending(account, new, now))
     }
 
-    /// Replaces the password (a PHC string) and forgets every token of the account.
-    pub fn set_password(&self, account: AccountId, phc: String) -> Answer<()> {
+    /// Replaces the password (a PHC string), forgets every token of the account, and revokes the devices that wait for
+    /// their approval: they came by the old password. Gives those devices.
+    pub fn set_password(&self, account: AccountId, phc: String) -> Answer<Vec<DeviceId>> {
         self.relieve(move |txn| {
             txn.db
                 .prepare_cached("UPDATE accounts SET password_hash = ?2 WHERE account_id = ?1")?
                 .execute(params![account, phc])?;
-            txn.forget_tokens(account)
+            txn.forget_tokens(account)?;
+            txn.revoke_pending(account)
         })
     }
 
@@ -135,17 +133,19 @@ impl Txn<'_> {
 
     fn enrol_pending(&mut self, account: AccountId, new: NewDevice, now: UnixMs) -> Sql<EnrolOutcome> {
         let sql = "SELECT account_no, (SELECT count(*) FROM devices WHERE account_no = accounts.account_no AND state < 2),
-                          (SELECT count(*) FROM devices WHERE account_no = accounts.account_no AND state = 0)
+                          (SELECT count(*) FROM devices WHERE account_no = accounts.account_no AND state = 0),
+                          (SELECT count(*) FROM devices WHERE account_no = accounts.account_no)
                    FROM accounts WHERE account_id = ?1";
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let found: Option<(i64, i64, i64)> = self.db.prepare_cached(sql)?.query_one([account], row).optional()?;
-        let Some((account_no, devices, pending)) = found else { return Ok(EnrolOutcome::Refused) };
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]));
+        let found: Option<(i64, [u32; 3])> = self.db.prepare_cached(sql)?.query_one([account], row).optional()?;
+        let Some((account_no, held)) = found else { return Ok(EnrolOutcome::Refused) };
         // Who lost the answer asks again.
         let again = "SELECT 1 FROM devices WHERE device_id = ?1 AND device_key = ?2 AND account_no = ?3 AND state = 0";
         if self.db.prepare_cached(again)?.exists(params![new.device_id, Blob(new.device_key), account_no])? {
             return Ok(EnrolOutcome::Enrolled);
         }
-        if devices >= DEVICES_MAX || pending >= PENDING_MAX || self.knows_device(&new)? {
+        let most = [DEVICES_PER_ACCOUNT, PENDING_DEVICES_PER_ACCOUNT, DEVICES_EVER_PER_ACCOUNT];
+        if held.iter().zip(most).any(|(held, most)| *held >= most) || self.knows_device(&new)? {
             return Ok(EnrolOutcome::Refused);
         }
         self.enrol(account_no, &new, DeviceState::Pending, now)?;
@@ -168,6 +168,17 @@ impl Txn<'_> {
         self.open_window(log_no, device_no, (0, sovereign_proto::log::START), None)
     }
 
+    fn revoke_pending(&mut self, account: AccountId) -> Sql<Vec<DeviceId>> {
+        let sql = "SELECT device_no, device_id FROM devices JOIN accounts USING (account_no) WHERE account_id = ?1 AND state = 0";
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let pending: Vec<(i64, DeviceId)> = self.db.prepare_cached(sql)?.query_map([account], row)?.collect::<Sql<_>>()?;
+        for (device_no, _) in &pending {
+            // A pending device is in no group.
+            self.revoke(*device_no)?;
+        }
+        Ok(pending.into_iter().map(|(_, device)| device).collect())
+    }
+
     /// Forgets every token of an account.
     fn forget_tokens(&mut self, account: AccountId) -> Sql<()> {
         self.db
@@ -181,7 +192,13 @@ impl Txn<'_> {
 }
 
 fn devices(db: &Connection, account: AccountId) -> Sql<Vec<Device>> {
-    db.prepare_cached(&format!("{DEVICE} WHERE account_id = ?1 ORDER BY device_no"))?.query_map([account], device)?.collect()
+    let sql = format!(
+        "{DEVICE} WHERE account_id = ?1 AND (state < 2 OR device_no IN
+           (SELECT device_no FROM devices JOIN accounts USING (account_no)
+            WHERE account_id = ?1 AND state = 2 ORDER BY device_no DESC LIMIT ?2))
+         ORDER BY device_no"
+    );
+    db.prepare_cached(&sql)?.query_map(params![account, REVOKED_DEVICES_LISTED], device)?.collect()
 }
 
 fn account(row: &Row<'_>) -> Sql<Account> {

@@ -228,7 +228,8 @@ impl Txn<'_> {
         let (time, sender_ref) = (plan.now, SenderRef::Handshake(plan.commit_hash));
         let removes = plan.removed.iter().map(|leaf| leaf.device_id).collect();
         let (entry_hash, body) = (hashes.commit, plan.commit.clone());
-        let entry = NewEntry { time, kind: Kind::Commit, sender, sender_ref, entry_hash, body, body_no: None, removes };
+        let (kind, body_no, expires_at) = (Kind::Commit, None, None);
+        let entry = NewEntry { time, kind, sender, sender_ref, entry_hash, body, body_no, removes, expires_at, urgent: false };
         let seq = self.append_entry(log, group.no, entry)?;
         let join = (seq, self.head(group.no)?.running);
         self.store_epoch(&plan, group, committer, seq)?;
@@ -280,9 +281,20 @@ impl Txn<'_> {
     fn store_epoch(&mut self, plan: &CommitPlan, group: KnownGroup, committer: KnownDevice, seq: Seq) -> Sql<()> {
         self.db
             .prepare_cached(
-                "INSERT INTO commits (log_no, from_epoch, seq, device_no, commit_hash, bundle_hash, time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO commits (log_no, from_epoch, seq, device_no, commit_hash, bundle_hash, time, total_bytes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
+                         ?8 + coalesce((SELECT total_bytes FROM commits WHERE log_no = ?1 ORDER BY from_epoch DESC LIMIT 1), 0))",
             )?
-            .execute(params![group.no, U(group.epoch), U(seq), committer.no, Blob(plan.commit_hash), Blob(plan.bundle_hash), U(plan.now)])?;
+            .execute(params![
+                group.no,
+                U(group.epoch),
+                U(seq),
+                committer.no,
+                Blob(plan.commit_hash),
+                Blob(plan.bundle_hash),
+                U(plan.now),
+                U(plan.commit.len() as u64),
+            ])?;
         let epoch = group.epoch + 1;
         let last_removal = if plan.removed.is_empty() { group.last_removal_epoch } else { epoch };
         self.db
@@ -331,7 +343,9 @@ impl Txn<'_> {
             }
             let (body_no, removes) = (Some(body_no), Box::default());
             let (time, sender_ref) = (plan.now, SenderRef::None);
-            let entry = NewEntry { time, kind: Kind::Welcome, sender: None, sender_ref, entry_hash, body, body_no, removes };
+            let (kind, sender, expires_at) = (Kind::Welcome, None, None);
+            let entry =
+                NewEntry { time, kind, sender, sender_ref, entry_hash, body, body_no, removes, expires_at, urgent: false };
             let welcome_seq = self.append_entry(LogId::Device(id), device.log_no, entry)?;
             self.open_window(group_no, device.no, join, Some(welcome_seq))?;
             self.forget_add_task(group_no, device.no)?;

@@ -75,7 +75,9 @@ impl Txn<'_> {
     }
 
     fn store_key_package(&mut self, device_no: i64, package: &NewKeyPackage, last_resort: bool, now: UnixMs) -> Sql<()> {
-        self.db.prepare_cached("INSERT INTO used_init_keys (hash) VALUES (?1)")?.execute([Blob(package.init_key_hash)])?;
+        self.db
+            .prepare_cached("INSERT INTO used_init_keys (hash, uploaded_at) VALUES (?1, ?2)")?
+            .execute(params![Blob(package.init_key_hash), U(now)])?;
         self.db
             .prepare_cached(
                 "INSERT INTO key_packages (device_no, last_resort, reference, bytes, uploaded_at) VALUES (?1, ?2, ?3, ?4, ?5)",

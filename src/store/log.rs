@@ -23,8 +23,7 @@ const SEQ_BITS: u32 = 40;
 const LOGS_MAX: i64 = 1 << (63 - SEQ_BITS);
 
 /// What [`stored`] reads, from `entries LEFT JOIN devices ON device_no = sender LEFT JOIN bodies USING (body_no)`.
-pub(super) const COLUMNS: &str =
-    "entries.id, time, entries.kind, device_id, sender_ref, entry_hash, coalesce(entries.body, bodies.body), previous_hash";
+pub(super) const COLUMNS: &str = "entries.id, time, entries.kind, device_id, sender_ref, entry_hash, coalesce(entries.body, bodies.body), previous_hash, expires_at, urgent";
 
 /// An entry before it has a seq.
 pub(super) struct NewEntry {
@@ -39,13 +38,18 @@ pub(super) struct NewEntry {
     pub(super) body_no: Option<i64>,
     /// Devices whose leaves the entry removes.
     pub(super) removes: Box<[DeviceId]>,
+    /// Of a message, if it has an end.
+    pub(super) expires_at: Option<UnixMs>,
+    /// Of a message.
+    pub(super) urgent: bool,
 }
 
 impl NewEntry {
     /// An entry of a device's own log, with a body of its own.
     pub(super) fn unicast(kind: Kind, body: Bytes, time: UnixMs) -> Self {
         let (entry_hash, removes) = (log::entry_hash(kind, &body), Box::default());
-        Self { time, kind, sender: None, sender_ref: SenderRef::None, entry_hash, body, body_no: None, removes }
+        let (sender_ref, body_no, expires_at) = (SenderRef::None, None, None);
+        Self { time, kind, sender: None, sender_ref, entry_hash, body, body_no, removes, expires_at, urgent: false }
     }
 }
 
@@ -60,8 +64,8 @@ impl Txn<'_> {
         };
         self.db
             .prepare_cached(
-                "INSERT INTO entries (id, time, kind, sender, sender_ref, entry_hash, previous_hash, body, body_no)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO entries (id, time, kind, sender, sender_ref, entry_hash, previous_hash, body, body_no, expires_at, urgent)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 id(log_no, seq),
@@ -73,10 +77,12 @@ impl Txn<'_> {
                 Blob(previous),
                 new.body_no.is_none().then_some(&new.body[..]),
                 new.body_no,
+                new.expires_at.map(U),
+                new.urgent.then_some(1),
             ])?;
-        let NewEntry { time, kind, sender, sender_ref, entry_hash, body, removes, body_no: _ } = new;
-        let sender = sender.map(|sender| sender.1);
-        let entry = StoredEntry { seq, time, kind, sender, sender_ref, entry_hash, body, removes, frame: OnceLock::new() };
+        let NewEntry { time, kind, sender, sender_ref, entry_hash, body, removes, expires_at, urgent, body_no: _ } = new;
+        let (sender, frame) = (sender.map(|sender| sender.1), OnceLock::new());
+        let entry = StoredEntry { seq, time, kind, sender, sender_ref, entry_hash, body, removes, expires_at, urgent, frame };
         self.published.push((log, Arc::new(entry)));
         Ok(seq)
     }
@@ -123,7 +129,8 @@ pub(super) fn stored(row: &Row<'_>) -> Sql<(Arc<StoredEntry>, Hash)> {
             _ => return Err(FromSqlError::InvalidType.into()),
         },
     };
-    let body = Bytes::copy_from_slice(row.get_ref(6)?.as_blob()?);
+    // None is left of a message that has expired.
+    let body = row.get_ref(6)?.as_blob_or_null()?.map_or_else(Bytes::new, Bytes::copy_from_slice);
     let entry = StoredEntry {
         seq: seq_of(row.get(0)?),
         time: uint(row, 1)?,
@@ -133,6 +140,8 @@ pub(super) fn stored(row: &Row<'_>) -> Sql<(Arc<StoredEntry>, Hash)> {
         entry_hash: row.get(5)?,
         body,
         removes: Box::default(),
+        expires_at: row.get::<_, Option<U>>(8)?.map(|at| at.0),
+        urgent: row.get::<_, Option<bool>>(9)?.unwrap_or(false),
         frame: OnceLock::new(),
     };
     Ok((Arc::new(entry), row.get(7)?))

@@ -12,7 +12,7 @@ use super::{
     options::days_ms,
     values::{Sql, U, uint},
 };
-use crate::{clock::UnixMs, ids::Seq};
+use crate::{clock::UnixMs, ids::Seq, limits::INIT_KEY_DAYS};
 
 /// Rows looked at by one call at most, in each of its parts.
 const ROWS: i64 = 1000;
@@ -24,7 +24,8 @@ const IDEMPOTENCY_EXTRA_DAYS: u64 = 7;
 pub struct TrimReport {
     /// Entries deleted.
     pub entries: u64,
-    /// Other rows deleted: client ids, closed windows, expired claims, tokens, invites and reservations.
+    /// Other rows deleted: client ids, closed windows, expired claims, tokens, invites, reservations and init keys; and
+    /// bodies of messages whose life is over.
     pub others: u64,
     /// The call stopped at its bound: there may be more to do right now.
     pub more: bool,
@@ -41,7 +42,7 @@ pub(super) struct Place {
 struct Floor {
     /// Everything up to here: every open or draining window has passed it.
     passed: Seq,
-    /// Handshakes up to here: there are too many behind them.
+    /// Handshakes up to here: there are too many, or too large ones, behind them.
     commits: Seq,
 }
 
@@ -131,7 +132,15 @@ impl Txn<'_> {
             )?
             .query_one(params![log_no, U(self.options.commits_kept)], |row| row.get(0))
             .optional()?;
-        Ok(Floor { passed: slowest.map_or(head, |seq| seq.0), commits: commits.map_or(0, |seq| seq.0) })
+        let by_bytes: Option<U> = self
+            .db
+            .prepare_cached(
+                "SELECT max(seq) FROM commits WHERE log_no = ?1 AND total_bytes <=
+                 (SELECT total_bytes FROM commits WHERE log_no = ?1 ORDER BY from_epoch DESC LIMIT 1) - ?2",
+            )?
+            .query_one(params![log_no, U(self.options.commit_bytes_kept)], |row| row.get(0))?;
+        let commits = [commits, by_bytes].into_iter().flatten().map(|seq| seq.0).max().unwrap_or(0);
+        Ok(Floor { passed: slowest.map_or(head, |seq| seq.0), commits })
     }
 
     fn delete_entry(&mut self, id: i64, body_no: Option<i64>) -> Sql<()> {
@@ -163,6 +172,16 @@ impl Txn<'_> {
         let commit_days = self.options.commit_days;
         let expired = [
             ("DELETE FROM reservations WHERE group_id IN (SELECT group_id FROM reservations WHERE expires_at <= ?1 LIMIT ?2)", U(now)),
+            // The row stays, so that it is named as expired and not as missing.
+            (
+                "UPDATE entries SET body = NULL WHERE id IN
+                 (SELECT id FROM entries WHERE expires_at IS NOT NULL AND body IS NOT NULL AND expires_at <= ?1 LIMIT ?2)",
+                U(now),
+            ),
+            (
+                "DELETE FROM used_init_keys WHERE hash IN (SELECT hash FROM used_init_keys WHERE uploaded_at <= ?1 LIMIT ?2)",
+                ago(INIT_KEY_DAYS),
+            ),
             ("DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE expires_at <= ?1 LIMIT ?2)", U(now)),
             ("DELETE FROM invites WHERE hash IN (SELECT hash FROM invites WHERE expires_at <= ?1 LIMIT ?2)", ago(30)),
             (

@@ -10,7 +10,10 @@ use super::{
     types::{DeviceState, Hash, NewManifest, PublishOutcome},
     values::{Blob, Sql, U, uint},
 };
-use crate::ids::{AccountId, DeviceId, GroupId};
+use crate::{
+    ids::{AccountId, DeviceId, GroupId},
+    limits::MANIFESTS_PER_ACCOUNT,
+};
 
 /// A device's row as a manifest decides over it.
 struct Row {
@@ -51,6 +54,9 @@ impl Txn<'_> {
         }
         if Some(new.version) != version.checked_add(1) || new.previous != hash {
             return Ok(PublishOutcome::Conflict);
+        }
+        if new.version > MANIFESTS_PER_ACCOUNT {
+            return Ok(PublishOutcome::TooMany);
         }
         let known = self.devices_of(account_no)?;
         let listed: HashMap<DeviceId, [u8; 32]> =
@@ -106,7 +112,7 @@ impl Txn<'_> {
     }
 
     /// Takes everything from a device but its leaves, which only commits can remove. Gives the groups that have one.
-    fn revoke(&mut self, device_no: i64) -> Sql<Vec<GroupId>> {
+    pub(super) fn revoke(&mut self, device_no: i64) -> Sql<Vec<GroupId>> {
         self.set_state(device_no, DeviceState::Revoked)?;
         for sql in [
             "UPDATE windows SET state = 2 WHERE device_no = ?1",

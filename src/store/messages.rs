@@ -57,10 +57,11 @@ impl Txn<'_> {
         entry_hash: Hash,
         time: UnixMs,
     ) -> Sql<Seq> {
-        let NewMessage { client_id, ciphertext: body } = message;
+        let NewMessage { client_id, ciphertext: body, ttl_ms, urgent } = message;
         let (sender_no, sender_ref, removes) = (sender.no, SenderRef::Message(client_id), Box::default());
         let sender = Some((sender_no, sender_id));
-        let entry = NewEntry { time, kind: Kind::Message, sender, sender_ref, entry_hash, body, body_no: None, removes };
+        let (kind, expires_at) = (Kind::Message, ttl_ms.map(|ttl| time.saturating_add(ttl)));
+        let entry = NewEntry { time, kind, sender, sender_ref, entry_hash, body, body_no: None, removes, expires_at, urgent };
         let seq = self.append_entry(LogId::Group(group), group_no, entry)?;
         self.remember(group_no, sender_no, client_id, &Sent { seq, time, handshake: false }, &entry_hash)?;
         Ok(seq)

@@ -147,7 +147,10 @@ impl Store {
     /// [`StoredEntry::removes`] it: what stands behind that is not for it.
     #[must_use]
     pub fn tail(&self, log: LogId, after: Seq) -> Option<Vec<Arc<StoredEntry>>> {
-        self.0.tail.behind(log, after)
+        let entries = self.0.tail.behind(log, after)?;
+        // What has expired is named as skipped, by a page.
+        let expired = entries.iter().any(|entry| entry.has_expired(|| self.0.clock.now_ms()));
+        (!expired).then_some(entries)
     }
 
     /// Writes the acknowledgements that wait, empties the write-ahead log and ends the writer. Every later verb fails.

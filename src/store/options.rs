@@ -1,5 +1,7 @@
 //! What an operator or a test may choose about the store.
 
+use crate::limits::COMMIT_BYTES_PER_GROUP;
+
 /// Bounds of the store. The defaults are the house's.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -23,6 +25,8 @@ pub struct Options {
     pub commit_days: u64,
     /// Commits of a group that stay at most. Default 5,000.
     pub commits_kept: u64,
+    /// Bytes of the commits of a group that stay at most. Default 64 MiB.
+    pub commit_bytes_kept: u64,
     /// Key packages in stock below which a device is told. Default 20.
     pub key_packages_low: u32,
     /// Keys of sent messages, two for each, that are held in memory before they are indexed on disk. Default 65,536.
@@ -44,6 +48,7 @@ impl Default for Options {
             message_days: 30,
             commit_days: 90,
             commits_kept: 5000,
+            commit_bytes_kept: COMMIT_BYTES_PER_GROUP,
             key_packages_low: 20,
             ledger_keys: 65_536,
             pending_acknowledgements: 65_536,

@@ -1,12 +1,15 @@
 //! Reading a log through a device's windows, in pages. Every seq of a window is represented, or named as skipped.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
+use sovereign_proto::log::running_hash;
 
 use super::{
     Answer, Store, known,
     log::{self, COLUMNS, id},
     sessions,
-    types::{Hash, Item, LogPosition, Page, SkipReason},
+    types::{Hash, Item, LogPosition, Page, SkipReason, StoredEntry},
     values::{Sql, U},
     windows::{self, Window},
 };
@@ -23,6 +26,8 @@ const PAGE_MAX: usize = 256;
 struct Reading<'a> {
     db: &'a Connection,
     log_no: i64,
+    /// Who reads.
+    device: DeviceId,
     /// The time of what is skipped with nothing behind it.
     now: UnixMs,
 }
@@ -35,7 +40,7 @@ impl Store {
         self.read(move |db| {
             let Some((log_no, device_no)) = numbers(db, log, device)? else { return Ok(None) };
             let Some((window, end)) = windows::readable(db, log_no, device_no)? else { return Ok(None) };
-            Reading { db, log_no, now }.forward(&window, end, after, limit.clamp(1, PAGE_MAX), max_bytes).map(Some)
+            Reading { db, log_no, device, now }.forward(&window, end, after, limit.clamp(1, PAGE_MAX), max_bytes).map(Some)
         })
     }
 
@@ -53,7 +58,7 @@ impl Store {
                 return Ok(None);
             }
             let head = known::stored_head(db, log_no)?;
-            Reading { db, log_no, now }.backward(&windows, head, before, limit.clamp(1, PAGE_MAX)).map(Some)
+            Reading { db, log_no, device, now }.backward(&windows, head, before, limit.clamp(1, PAGE_MAX)).map(Some)
         })
     }
 
@@ -85,7 +90,7 @@ impl Reading<'_> {
                 items.push(gone(position + 1, entry.seq - 1, entry.time, previous));
             }
             (position, rows_read) = (entry.seq, rows_read + 1);
-            items.push(Item::Entry(entry));
+            items.push(self.given(entry, &previous));
         }
         if !full && rows_read < limit && position < end {
             items.push(gone(position + 1, end, self.now, end_hash));
@@ -156,13 +161,23 @@ impl Reading<'_> {
                 items.push(gone(entry.seq + 1, below - 1, entry.time, hash));
             }
             (below, hash, rows_read) = (entry.seq, previous, rows_read + 1);
-            items.push(Item::Entry(entry));
+            items.push(self.given(entry, &previous));
         }
         if !full && rows_read < room && below > window.join_seq + 1 {
             items.push(gone(window.join_seq + 1, below - 1, self.now, hash));
             below = window.join_seq + 1;
         }
         Ok(below)
+    }
+
+    /// An entry as the reader gets it. What has expired is named to its sender, and skipped for everybody else.
+    fn given(&self, entry: Arc<StoredEntry>, previous: &Hash) -> Item {
+        if !entry.has_expired(|| self.now) || entry.sender == Some(self.device) {
+            return Item::Entry(entry);
+        }
+        let (from, to, time) = (entry.seq, entry.seq, entry.time);
+        let running_hash = running_hash(previous, entry.seq, &entry.entry_hash);
+        Item::Skipped { from, to, reason: SkipReason::Expired, time, running_hash }
     }
 
     /// The running hash at a seq inside a window, if the entry behind it is still there; zeros if it is not: then the

@@ -71,8 +71,9 @@ impl Txn<'_> {
         let entry_hash = log::entry_hash(Kind::Proposal, &body);
         let (sender_ref, removes) = (SenderRef::Handshake(hash), Box::default());
         let from = Some((sender.no, device));
+        let (time, kind, body_no, expires_at) = (now, Kind::Proposal, None, None);
         let entry =
-            NewEntry { time: now, kind: Kind::Proposal, sender: from, sender_ref, entry_hash, body, body_no: None, removes };
+            NewEntry { time, kind, sender: from, sender_ref, entry_hash, body, body_no, removes, expires_at, urgent: false };
         let seq = self.append_entry(LogId::Group(group), known.no, entry)?;
         self.remember(known.no, sender.no, key, &Sent { seq, time: now, handshake: true }, &entry_hash)?;
         self.db.prepare_cached("INSERT INTO proposals (log_no, seq) VALUES (?1, ?2)")?.execute(params![known.no, U(seq)])?;

@@ -114,7 +114,9 @@ mod tests {
         let body = Bytes::from(vec![0; length]);
         let (kind, sender_ref) = (Kind::Message, SenderRef::None);
         let (removes, frame) = (Box::default(), OnceLock::new());
-        (LOG, Arc::new(StoredEntry { seq, time: 0, kind, sender: None, sender_ref, entry_hash: [0; 32], body, removes, frame }))
+        let (time, sender, entry_hash, expires_at, urgent) = (0, None, [0; 32], None, false);
+        let entry = StoredEntry { seq, time, kind, sender, sender_ref, entry_hash, body, removes, expires_at, urgent, frame };
+        (LOG, Arc::new(entry))
     }
 
     fn seqs(tail: &Tail, after: Seq) -> Option<Vec<Seq>> {

@@ -60,7 +60,7 @@ async fn measure(
             }
             let at = index % senders.len();
             let ((group, sender), (id, ciphertext)) = (senders[at], mints[at].next());
-            let message = NewMessage { client_id: ClientId(id), ciphertext };
+            let message = NewMessage { client_id: ClientId(id), ciphertext, ttl_ms: None, urgent: false };
             waiting.push(store.append(Append { group, sender, epoch: EPOCH, message, now: clock.now_ms() }));
         }
         while let Some(outcome) = waiting.next().await {

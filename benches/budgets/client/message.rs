@@ -56,7 +56,8 @@ impl Mint {
     /// The next message as a request.
     pub fn request(&mut self) -> v1::SendMessageRequest {
         let (id, ciphertext) = self.next();
-        let message = v1::OutgoingMessage { client_id: Bytes::copy_from_slice(&id), ciphertext };
+        let message =
+            v1::OutgoingMessage { client_id: Bytes::copy_from_slice(&id), ciphertext, ..v1::OutgoingMessage::default() };
         v1::SendMessageRequest { group_id: self.group_id.clone(), message: Some(message) }
     }
 }

@@ -85,8 +85,8 @@ impl Output for Collect {
 
 fn message(seq: u64) -> Event {
     let (group, title, from, text) = (String::new(), String::new(), String::new(), String::new());
-    let (delivered, read) = (Vec::new(), Vec::new());
-    Event::Message { group, title, seq, from, text, time_ms: 0, delivered, read, request: false }
+    let (delivered, read, urgent, expires_at_ms) = (Vec::new(), Vec::new(), false, None);
+    Event::Message { group, title, seq, from, text, time_ms: 0, delivered, read, request: false, urgent, expires_at_ms }
 }
 
 fn request(command: Command) -> Request {
@@ -102,7 +102,8 @@ fn listen() -> Request {
 }
 
 fn send() -> Request {
-    request(Command::Send(send::Args { to: Vec::new(), group: Some("x".into()), text: "t".into() }))
+    let (to, group, text) = (Vec::new(), Some("x".into()), "t".into());
+    request(Command::Send(send::Args { to, group, text, ttl: None, urgent: false }))
 }
 
 fn script() -> (Script, mpsc::Receiver<()>, watch::Sender<u64>) {

@@ -1,7 +1,8 @@
 //! The library's values as this program's events.
 
 use sovereign_client::{
-    Contact, DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, Message, Presence, Receipt, Relation,
+    Contact, DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, IdentityInfo, Message, Presence, Receipt,
+    Relation,
 };
 
 use super::{groups::title, hex};
@@ -17,6 +18,8 @@ pub(crate) fn message(message: &Message, title: &str) -> Event {
         text: message.text.clone(),
         time_ms: message.time_ms,
         request: message.request,
+        urgent: message.urgent,
+        expires_at_ms: message.expires_at_ms,
         delivered: Vec::new(),
         read: Vec::new(),
     }
@@ -28,12 +31,11 @@ pub(crate) fn own_message(message: &Message, title: &str, receipts: &[Receipt]) 
         receipts.iter().filter(|receipt| reached(receipt) >= message.seq).map(|receipt| receipt.username.clone()).collect()
     };
     let (has, knows) = (those(&|receipt| receipt.delivered), those(&|receipt| receipt.read));
-    match self::message(message, title) {
-        Event::Message { group, title, seq, from, text, time_ms, request, .. } => {
-            Event::Message { group, title, seq, from, text, time_ms, request, delivered: has, read: knows }
-        }
-        other => other,
+    let mut event = self::message(message, title);
+    if let Event::Message { delivered, read, .. } = &mut event {
+        (*delivered, *read) = (has, knows);
     }
+    event
 }
 
 /// A group as an event.
@@ -73,6 +75,16 @@ pub(crate) fn device(device: &DeviceInfo) -> Event {
     }
 }
 
+/// Somebody's identity as an event.
+pub(crate) fn identity(identity: &IdentityInfo) -> Event {
+    Event::Identity {
+        username: identity.username.clone(),
+        known: hex(&identity.known),
+        offered: hex(&identity.offered),
+        changed: identity.changed,
+    }
+}
+
 /// What happened as an event; `None` for what is told otherwise (messages from the inbox, states from the connection).
 /// `name` turns an account id into a username.
 pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String) -> Option<Event> {
@@ -87,6 +99,7 @@ pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String
         Happening::Joined { group } => Event::Joined { group: hex(&group) },
         Happening::Left { group } => Event::Left { group: hex(&group) },
         Happening::Renamed { group, name } => Event::Renamed { group: hex(&group), name },
+        Happening::Reset { group, successor } => Event::Reset { group: hex(&group), successor: hex(&successor) },
         Happening::MembersChanged { group, epoch, added, removed } => {
             Event::Members { group: hex(&group), epoch, added: names(added), removed: names(removed) }
         }

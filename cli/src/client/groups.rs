@@ -22,7 +22,8 @@ pub(crate) async fn find_group(client: &Client, wanted: &str) -> Result<[u8; 32]
 fn choose(groups: &[GroupInfo], wanted: &str, own: &str) -> Result<[u8; 32], Exit> {
     let lower = wanted.to_ascii_lowercase();
     let is_id = lower.len() >= 4 && lower.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let by_id = |group: &&GroupInfo| is_id && hex(&group.id).starts_with(&lower);
+    let ids = |group: &GroupInfo| [&[group.id], group.former.as_slice()].concat();
+    let by_id = |group: &&GroupInfo| is_id && ids(group).iter().any(|id| hex(id).starts_with(&lower));
     let by_name = |group: &&GroupInfo| title(group, own) == wanted;
     let mut found: Vec<&GroupInfo> = groups.iter().filter(by_name).collect();
     if found.is_empty() {
@@ -52,7 +53,10 @@ pub(crate) fn title(group: &GroupInfo, own: &str) -> String {
 pub(crate) async fn title_of(client: &Client, group: &[u8; 32]) -> Result<String, Exit> {
     let own = client.account().username;
     let groups = client.groups().await.map_err(|error| exit(&error))?;
-    Ok(groups.iter().find(|known| known.id == *group).map_or_else(|| hex(&group[..4]), |known| title(known, &own)))
+    Ok(groups
+        .iter()
+        .find(|known| known.id == *group || known.former.contains(group))
+        .map_or_else(|| hex(&group[..4]), |known| title(known, &own)))
 }
 
 #[cfg(test)]
@@ -76,6 +80,7 @@ mod tests {
             direct: name.is_none(),
             state: GroupState::Active,
             request: false,
+            former: vec![[id ^ 0xff; 32]],
         }
     }
 
@@ -91,6 +96,7 @@ mod tests {
         assert_eq!(find(&"ac".repeat(32)), Ok(0xac));
         assert_eq!(find("ADAD"), Ok(0xad));
         assert_eq!(find("bob, carol"), Ok(0xad));
+        assert_eq!(find("5454"), Ok(0xab), "a group is found by the one it replaced");
         assert_eq!(find("abab"), Ok(0xae), "a name goes before the beginning of an id");
         assert_eq!(find("Tea"), Err(codes::FAILED));
         assert_eq!(find("aba"), Err(codes::FAILED));

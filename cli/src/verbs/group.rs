@@ -1,4 +1,4 @@
-//! `sov group create|add|remove|leave|rename`.
+//! `sov group create|add|remove|leave|rename|reset`.
 
 use serde::{Deserialize, Serialize};
 use sovereign_client::{Client, Policy};
@@ -55,6 +55,11 @@ pub(crate) enum Change {
         /// The new name
         name: String,
     },
+    /// Replace a frozen group by a new one with everybody who was in it
+    Reset {
+        /// The group: its id, the beginning of its id, or its name
+        group: String,
+    },
 }
 
 impl Args {
@@ -84,6 +89,10 @@ impl Args {
                 let group = client::find_group(client, group).await?;
                 client::persistently(client, || client.rename(group, name)).await?;
                 ("group rename", group)
+            }
+            Change::Reset { group } => {
+                let group = client::find_group(client, group).await?;
+                ("group reset", client::persistently(client, || client.reset(group)).await?)
             }
         };
         Ok(output.emit(vec![Event::done_in(verb, client::hex(&group))]).await?)

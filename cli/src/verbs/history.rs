@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sovereign_client::{Client, Message};
 
-use crate::{client, exit::Exit, output::Output};
+use crate::{client, event::Event, exit::Exit, output::Output};
 
 /// Messages handed over at once: a bound for the lines between two processes.
 const PAGE: usize = 64;
@@ -31,9 +31,22 @@ impl Args {
         let event = |message: &Message| {
             if message.from == own { client::own_message(message, &title, &receipts) } else { client::message(message, &title) }
         };
-        for page in messages.chunks(PAGE) {
-            output.emit(page.iter().map(event).collect()).await?;
+        let mut lines = Vec::with_capacity(messages.len());
+        let mut before = messages.first().map(|message| message.group);
+        for message in &messages {
+            lines.extend(before.filter(|before| *before != message.group).map(|before| broken(&before, &message.group)));
+            before = Some(message.group);
+            lines.push(event(message));
+        }
+        lines.extend(before.filter(|before| *before != group).map(|before| broken(&before, &group)));
+        for page in lines.chunks(PAGE) {
+            output.emit(page.to_vec()).await?;
         }
         Ok(())
     }
+}
+
+/// Where one group's messages end and those of the group in its place begin.
+fn broken(group: &[u8; 32], successor: &[u8; 32]) -> Event {
+    Event::Reset { group: client::hex(group), successor: client::hex(successor) }
 }

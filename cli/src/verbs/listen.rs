@@ -149,7 +149,7 @@ impl<O: Output> Listener<'_, O> {
         }
         let name = |account: &[u8; 16]| names.get(account).cloned().unwrap_or_else(|| client::hex(account));
         let Some(event) = client::happening(happening, name) else { return Ok(()) };
-        if matches!(event, Event::Renamed { .. } | Event::Members { .. } | Event::Joined { .. }) {
+        if matches!(event, Event::Renamed { .. } | Event::Members { .. } | Event::Joined { .. } | Event::Reset { .. }) {
             self.titles.clear();
         }
         Ok(self.output.emit(vec![event]).await?)

@@ -11,3 +11,4 @@ pub(crate) mod login;
 pub(crate) mod presence;
 pub(crate) mod receipts;
 pub(crate) mod send;
+pub(crate) mod trust;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sovereign_client::{Client, ErrorClass, GroupState, Sent};
+use sovereign_client::{Client, ErrorClass, GroupState, SendOptions, Sent};
 
 use crate::{
     client,
@@ -35,6 +35,12 @@ pub(crate) struct Args {
     pub(crate) group: Option<String>,
     /// The text; `-` reads it from stdin
     pub(crate) text: String,
+    /// Give it to nobody any more after so long: 90s, 10m, 2h, 7d; a minute at least
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) ttl: Option<u64>,
+    /// Worth waking somebody for
+    #[arg(long)]
+    pub(crate) urgent: bool,
 }
 
 impl Args {
@@ -74,9 +80,9 @@ impl Args {
             // Into the outbox at once, whether the server can be reached or not.
             Some(group) => {
                 let group = client::find_group(client, group).await?;
-                client.send(group, &self.text).await.map_err(|error| client::exit(&error))?
+                client.send_with(group, &self.text, self.options()).await.map_err(|error| client::exit(&error))?
             }
-            None if self.is_kept(client).await => match client.send_to(&self.to, &self.text).await {
+            None if self.is_kept(client).await => match client.send_to_with(&self.to, &self.text, self.options()).await {
                 Err(error) if error.class() == ErrorClass::Network => self.send_to(client).await?,
                 result => result.map_err(|error| client::exit(&error))?,
             },
@@ -86,6 +92,41 @@ impl Args {
     }
 
     async fn send_to(&self, client: &Client) -> Result<Sent, Exit> {
-        client::persistently(client, || client.send_to(&self.to, &self.text)).await
+        client::persistently(client, || client.send_to_with(&self.to, &self.text, self.options())).await
+    }
+
+    fn options(&self) -> SendOptions {
+        SendOptions { ttl_seconds: self.ttl.unwrap_or(0), urgent: self.urgent }
+    }
+}
+
+/// A time like `90s`, `10m`, `2h` or `7d`.
+fn seconds(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no time: give a number and s, m, h or d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.strip_suffix(unit).and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
+    match number.checked_mul(factor) {
+        Some(seconds) if seconds >= 60 => Ok(seconds),
+        _ => Err("a message lives a minute at least".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lives_have_units() {
+        assert_eq!(["60s", "1m", "2h", "7d"].map(seconds), [Ok(60), Ok(60), Ok(7200), Ok(604_800)]);
+        for wrong in ["", "s", "60", "59s", "1w", "-1h", "99999999999999999999d", "18446744073709551615d", "1mm", "é"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
     }
 }

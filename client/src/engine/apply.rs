@@ -8,12 +8,12 @@ use sovereign_proto::{
 use super::{
     content::{self, View},
     core::Work,
-    records::{GroupRecord, HistoryRecord, InboxRecord, LogRecord, ProposalRecord, Said, Stage},
+    records::{CounterRecord, GroupRecord, HistoryRecord, InboxRecord, LogRecord, ProposalRecord, Said, Stage},
 };
 use crate::{
     error::Error,
     mls::{DeviceRef, Mls},
-    model::{Alarm, Event, Message},
+    model::{Alarm, Event, Message, SendOptions},
     vault::{Blob, Space},
 };
 
@@ -93,7 +93,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, record: GroupRecord, log: LogRecord, entry: &v1::Entry, strangers: &[[u8; 16]]) -> Result<Need, Error> {
+    fn entry(
+        &mut self,
+        record: GroupRecord,
+        mut log: LogRecord,
+        entry: &v1::Entry,
+        strangers: &[[u8; 16]],
+    ) -> Result<Need, Error> {
         let id = record.id;
         match &entry.body {
             Some(Body::Message(message)) => {
@@ -126,8 +132,14 @@ impl Work<'_> {
             }
             Some(Body::Own(own)) => return self.own_entry(&record, log, entry, own),
             Some(Body::Skipped(skipped)) => {
-                if skipped.reason() == SkippedReason::Retention {
-                    self.put_group(&GroupRecord { gapped: true, ..record })?;
+                let count = skipped.to.saturating_sub(log.cursor);
+                match skipped.reason() {
+                    SkippedReason::Expired => log.expired += count,
+                    SkippedReason::Retention => {
+                        log.gone += count;
+                        self.put_group(&GroupRecord { gapped: true, ..record })?;
+                    }
+                    _ => log.gone += count,
                 }
             }
             Some(Body::Welcome(_) | Body::Removed(_)) | None => {}
@@ -178,6 +190,7 @@ impl Work<'_> {
     /// A message of somebody else, or of another device of this account.
     fn heard(&mut self, record: &GroupRecord, from: DeviceRef, said: Said, view: &View, entry: &v1::Entry) -> Result<(), Error> {
         let id = record.id;
+        self.check_counter(&id, from, view)?;
         self.check_view(&id, from, view, entry.seq)?;
         if self.is_hidden(record, &from.account)? {
             return Ok(());
@@ -185,7 +198,9 @@ impl Work<'_> {
         match said {
             Said::Text(text) => {
                 let local_no = self.next_local_no()?;
-                let history = HistoryRecord { from, text: text.clone(), time_ms: entry.time_ms, local_no };
+                let (time_ms, urgent) = (entry.time_ms, entry.urgent);
+                let expires_at_ms = (entry.expires_at_ms != 0).then_some(entry.expires_at_ms);
+                let history = HistoryRecord { from, text: text.clone(), time_ms, local_no, urgent, expires_at_ms };
                 self.tx.set(Space::History, &id, entry.seq, &history)?;
                 self.tx.set(Space::Inbox, b"", local_no, &InboxRecord { group: id, seq: entry.seq })?;
                 let message = Message {
@@ -194,40 +209,65 @@ impl Work<'_> {
                     from: self.name_of(&from.account)?,
                     from_device: from.device,
                     text,
-                    time_ms: entry.time_ms,
+                    time_ms,
                     local_no,
                     request: record.request,
+                    urgent,
+                    expires_at_ms,
                 };
                 self.effects.heard_from.push((id, from.account));
                 self.effects.events.push(Event::Message(message));
                 Ok(())
             }
-            Said::Profile { name, revision } => self.rename(&id, &name, revision),
+            Said::Profile { name, revision, replaces } => {
+                self.rename(&id, &name, revision)?;
+                replaces.map_or(Ok(()), |old| self.said_to_replace(&id, old, from.account))
+            }
             Said::ProfileRequest => self.answer_profile_request(record, from),
         }
     }
 
-    /// The member with the lowest leaf, the asker left out, tells the group's name again.
+    /// The member with the lowest leaf, the asker left out, tells the group's profile again.
     fn answer_profile_request(&mut self, record: &GroupRecord, asker: DeviceRef) -> Result<(), Error> {
-        let Some(name) = record.name.clone() else { return Ok(()) };
+        let Some(profile) = record.profile() else { return Ok(()) };
         let me = self.me();
         let lowest =
             self.look(&record.id, |group| group.leaves().into_iter().find(|leaf| leaf.of != asker).map(|leaf| leaf.of))?;
         if lowest == Some(me) && self.may_send(record).is_ok() {
-            self.enqueue(record, Said::Profile { name, revision: record.revision })?;
+            self.enqueue(record, profile, SendOptions::default())?;
         }
         Ok(())
+    }
+
+    /// Notices messages of a sender that are missing or repeated. Missing may be what has expired, of which the sender
+    /// says how many there were, and what was gone before this device could read it.
+    fn check_counter(&mut self, id: &[u8; 32], from: DeviceRef, view: &View) -> Result<(), Error> {
+        let key = [id.as_slice(), &from.device].concat();
+        let of_lives = [key.as_slice(), b"lives"].concat();
+        let log = self.log(id)?.unwrap_or_default();
+        let now = CounterRecord { expiring: view.expiring, expired: log.expired, gone: log.gone };
+        let plain = now == CounterRecord::default();
+        let before = if plain { now } else { self.tx.get(Space::Counter, &of_lives)?.unwrap_or_default() };
+        let last: Option<u64> = self.tx.get(Space::Counter, &key)?;
+        if let Some(last) = last {
+            let others = now.expiring.saturating_sub(before.expiring).saturating_sub(u64::from(view.ttl_seconds != 0));
+            let expired = others.min(now.expired.saturating_sub(before.expired));
+            let excused = expired + now.gone.saturating_sub(before.gone);
+            let missing = view.counter.checked_sub(last + 1);
+            if missing.is_none_or(|missing| missing > excused) {
+                let by = self.name_of(&from.account)?;
+                self.alarm(Some(*id), Alarm::SenderCounter { by });
+            }
+        }
+        if now != before {
+            self.tx.put(Space::Counter, &of_lives, &now)?;
+        }
+        Ok(self.tx.put(Space::Counter, &key, &view.counter.max(last.unwrap_or(0)))?)
     }
 
     /// Compares what the sender says it saw with what this device saw.
     fn check_view(&mut self, id: &[u8; 32], from: DeviceRef, view: &View, seq: u64) -> Result<(), Error> {
         let by = self.name_of(&from.account)?;
-        let key = [id.as_slice(), &from.device].concat();
-        let last: Option<u64> = self.tx.get(Space::Counter, &key)?;
-        if last.is_some_and(|last| view.counter != last + 1) {
-            self.alarm(Some(*id), Alarm::SenderCounter { by: by.clone() });
-        }
-        self.tx.put(Space::Counter, &key, &view.counter.max(last.unwrap_or(0)))?;
         if let Some(seen) = view.seen_hash {
             let ours: Option<[u8; 32]> = self.tx.item(Space::Chain, id, view.seen_seq)?;
             if view.seen_seq >= seq || ours.is_some_and(|ours| ours != seen) {

@@ -15,12 +15,14 @@ use crate::{
     entropy,
     error::Error,
     mls::{Change, CommitEffect, DeviceRef, Leaf, Mls, Staged, claimed},
-    model::{Alarm, Event},
+    model::{Alarm, Event, SendOptions},
     vault::{Blob, Space},
 };
 
 /// Proposals and intents read at once.
 const LIST_MAX: usize = 256;
+/// Fresh claims of one intent: the server forgets a claim after a day, and nobody waits for a week.
+const RENEWALS_MAX: u32 = 8;
 /// Members of which about this many confirm an epoch.
 const CONFIRMATIONS: u64 = 8;
 
@@ -52,7 +54,7 @@ impl Work<'_> {
         if intents.len() >= LIST_MAX {
             return Err(Error::GroupClosed("too many changes wait for the server".to_owned()));
         }
-        let intent = IntentRecord { id: entropy::random(), kind, first, nominated };
+        let intent = IntentRecord { id: entropy::random(), claim: None, renewals: 0, kind, first, nominated };
         self.tx.push(Space::Intent, id, &intent)?;
         self.effects.wake.insert(*id);
         Ok(intent.id)
@@ -69,6 +71,21 @@ impl Work<'_> {
         }
         let leaves = self.look(&record.id, crate::mls::Group::leaves)?;
         Ok(accounts.iter().any(|account| !leaves.iter().any(|leaf| leaf.of.account == *account)))
+    }
+
+    /// Gives the intent a fresh claim in place of one that the server takes no more. False: it has had one.
+    pub(crate) fn claim_anew(&mut self, id: &[u8; 32], intent: &IntentRecord) -> Result<bool, Error> {
+        if intent.renewals >= RENEWALS_MAX {
+            return Ok(false);
+        }
+        for (position, record) in self.intents(id)? {
+            if record.id == intent.id {
+                let (claim, renewals) = (Some(entropy::random()), record.renewals + 1);
+                self.tx.set(Space::Intent, id, position, &IntentRecord { claim, renewals, ..record })?;
+            }
+        }
+        self.effects.wake.insert(*id);
+        Ok(true)
     }
 
     /// The intent is over, one way or the other. Messages for people who could not be added fail with it.
@@ -149,10 +166,7 @@ impl Work<'_> {
         if change.adds.is_empty() && change.removes.is_empty() && !commits {
             return Ok(false);
         }
-        let mut said = Vec::new();
-        if let (Some(name), false) = (record.name.clone(), change.adds.is_empty()) {
-            said.push(Said::Profile { name, revision: record.revision });
-        }
+        let said: Vec<Said> = record.profile().filter(|_| !change.adds.is_empty()).into_iter().collect();
         let contents = self.contents(&mut record, &said)?;
         let staged = self.mls.stage(self.tx, id, change, &contents)?;
         self.keep_bundle(id, Some(intent.id), false, staged, said)?;
@@ -189,11 +203,14 @@ impl Work<'_> {
         self.tx.trim(Space::Proposal, id, u64::MAX)?;
         record.counter += u64::try_from(bundle.messages.len()).unwrap_or(0);
         record.replayed = false;
+        // What stood in the way may be gone: looked at again before anything is sent.
+        record.verified &= record.blocked.take().is_none();
         let (after, epoch) = self.look(id, |group| (group.leaves(), group.epoch()))?;
         if bundle.external {
             record.stage = Stage::Active;
             (record.verified, record.gapped) = (false, false);
-            self.tx.put(Space::Log, id, &LogRecord { cursor: seq, running, alarmed: false })?;
+            let log = self.log(id)?.unwrap_or_default().restart(seq, running);
+            self.tx.put(Space::Log, id, &log)?;
             self.tx.trim(Space::Chain, id, u64::MAX)?;
             if let Some(running) = &running {
                 self.tx.set(Space::Chain, id, seq, running)?;
@@ -206,7 +223,7 @@ impl Work<'_> {
         }
         self.put_group(&record)?;
         for (message, at) in bundle.messages.iter().zip(seq + 1..) {
-            self.said_by_me(id, &message.said, at, self.now)?;
+            self.said_by_me(id, &message.said, SendOptions::default(), at, self.now)?;
         }
         if let Some(intent) = bundle.intent {
             self.finish_intent(id, &intent, Ok(()))?;
@@ -377,6 +394,7 @@ impl BundleRecord {
         let message = |message: &BundleMessage| v1::OutgoingMessage {
             client_id: message.client_id.to_vec().into(),
             ciphertext: message.ciphertext.0.clone().into(),
+            ..v1::OutgoingMessage::default()
         };
         v1::SubmitCommitRequest {
             group_id: id.to_vec().into(),

@@ -17,6 +17,10 @@ pub(crate) struct View {
     pub(crate) manifest_version: u64,
     pub(crate) manifest_hash: Option<[u8; 32]>,
     pub(crate) sent_at_ms: u64,
+    /// Counts this device's messages with a life, this one included.
+    pub(crate) expiring: u64,
+    /// 0: this one has none.
+    pub(crate) ttl_seconds: u64,
 }
 
 const VERSION: u32 = 1;
@@ -27,8 +31,9 @@ const STEP: usize = 64;
 pub(crate) fn encode(said: &Said, view: &View) -> Vec<u8> {
     let (fallback, kind) = match said {
         Said::Text(text) => (String::new(), Kind::Text(v1::Text { text: text.clone() })),
-        Said::Profile { name, revision } => {
-            (String::new(), Kind::GroupProfile(v1::GroupProfile { name: name.clone(), revision: *revision }))
+        Said::Profile { name, revision, replaces } => {
+            let replaces = replaces.map(|group| group.to_vec().into()).unwrap_or_default();
+            (String::new(), Kind::GroupProfile(v1::GroupProfile { name: name.clone(), revision: *revision, replaces }))
         }
         Said::ProfileRequest => (String::new(), Kind::GroupProfileRequest(v1::GroupProfileRequest {})),
     };
@@ -42,6 +47,8 @@ pub(crate) fn encode(said: &Said, view: &View) -> Vec<u8> {
         manifest_version: view.manifest_version,
         manifest_hash: hash(view.manifest_hash),
         sent_at_ms: view.sent_at_ms,
+        expiring_counter: view.expiring,
+        ttl_seconds: view.ttl_seconds,
         kind: Some(kind),
         padding: bytes::Bytes::new(),
     };
@@ -59,11 +66,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<(Said, View)> {
         manifest_version: content.manifest_version,
         manifest_hash: content.manifest_hash.as_ref().try_into().ok(),
         sent_at_ms: content.sent_at_ms,
+        expiring: content.expiring_counter,
+        ttl_seconds: content.ttl_seconds,
     };
     let said = match content.kind {
         Some(Kind::Text(text)) if content.version == VERSION => Said::Text(text.text),
         Some(Kind::GroupProfile(profile)) if content.version == VERSION => {
-            Said::Profile { name: profile.name, revision: profile.revision }
+            let replaces = profile.replaces.as_ref().try_into().ok();
+            Said::Profile { name: profile.name, revision: profile.revision, replaces }
         }
         Some(Kind::GroupProfileRequest(_)) if content.version == VERSION => Said::ProfileRequest,
         _ => Said::Text(content.fallback),
@@ -94,6 +104,8 @@ mod tests {
             manifest_version: 1,
             manifest_hash: Some([2; 32]),
             sent_at_ms: 7,
+            expiring: 2,
+            ttl_seconds: 60,
         };
         for length in 0..300 {
             let said = Said::Text("x".repeat(length));

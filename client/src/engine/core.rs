@@ -55,6 +55,8 @@ pub(crate) struct Effects {
     /// Accounts whose manifests have grown.
     pub(crate) refresh: BTreeSet<[u8; 16]>,
     pub(crate) confirm: Vec<v1::ConfirmEpochRequest>,
+    /// The server has to be asked how the groups stand.
+    pub(crate) list: bool,
 }
 
 impl Core {
@@ -132,6 +134,7 @@ impl Work<'_> {
     /// Marks an account whose identity has changed.
     pub(crate) fn distrust(&mut self, mut pin: Pin) -> Result<(), Error> {
         let mut changed = self.changed_accounts()?;
+        changed.retain(|account| *account != pin.account_id);
         changed.push(pin.account_id);
         self.tx.put(Space::Meta, b"changed", &changed)?;
         pin.changed = true;

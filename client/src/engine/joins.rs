@@ -9,7 +9,7 @@ use sovereign_proto::{
 use super::{
     apply::Need,
     core::Work,
-    records::{GroupRecord, IntentKind, LogRecord, OutboxRecord, ParkedWelcome, Stage},
+    records::{GroupRecord, IntentKind, LogRecord, ParkedWelcome, Stage},
 };
 use crate::{
     error::Error,
@@ -56,8 +56,11 @@ impl Work<'_> {
             record.stage = Stage::Active;
             record.group_info = None;
             self.put_group(&record)?;
-            self.tx.put(Space::Log, id, &LogRecord { cursor: 0, running: Some(START), alarmed: false })?;
+            self.tx.put(Space::Log, id, &LogRecord { running: Some(START), ..LogRecord::default() })?;
             self.effects.events.push(Event::Joined { group: *id });
+            if let Some((old, _)) = record.replaces {
+                self.named_to_succeed(&old, *id)?;
+            }
         }
         self.effects.wake.insert(*id);
         Ok(())
@@ -73,23 +76,19 @@ impl Work<'_> {
         let mut there = self.group(&winner)?.unwrap_or_else(|| GroupRecord::new(winner, Stage::Awaited));
         there.direct_key = record.direct_key;
         self.put_group(&there)?;
-        for (position, item) in self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, usize::MAX)? {
-            self.tx.take_out(Space::Outbox, id, position)?;
-            self.tx.push(Space::Outbox, &winner, &OutboxRecord { counter: 0, ciphertext: None, ..item })?;
-        }
+        self.carry_over(id, &winner)?;
         for (_, intent) in self.intents(id)? {
             self.finish_intent(id, &intent.id, Ok(()))?;
         }
         self.tx.remove(Space::Group, id)?;
-        self.effects.wake.insert(winner);
-        Ok(())
+        record.replaces.map_or(Ok(()), |(old, _)| self.named_to_succeed(&old, winner))
     }
 
     /// Applies entries of the device's own log.
     pub(crate) fn apply_device(&mut self, entries: &[v1::Entry]) -> Result<Need, Error> {
         let mut need = Need::Nothing;
         for entry in entries {
-            let log = self.log(DEVICE_LOG)?.unwrap_or(LogRecord { cursor: 0, running: Some(START), alarmed: false });
+            let log = self.log(DEVICE_LOG)?.unwrap_or(LogRecord { running: Some(START), ..LogRecord::default() });
             if entry.seq <= log.cursor || log.alarmed {
                 continue;
             }
@@ -143,7 +142,8 @@ impl Work<'_> {
         let known = self.group(&id)?;
         let mut record = match known {
             Some(record) => record,
-            None if summary.joined => return Ok(()),
+            // Nobody comes into a frozen group: this device waits for the one in its place.
+            None if summary.joined || summary.frozen => return Ok(()),
             None => GroupRecord::new(id, Stage::Outside),
         };
         if !summary.joined && !summary.leaving && matches!(record.stage, Stage::Awaited | Stage::Left) {
@@ -158,12 +158,19 @@ impl Work<'_> {
             record.stage = Stage::Outside;
         }
         record.leaving = summary.leaving && record.stage == Stage::Active;
-        record.frozen = summary.frozen;
+        record.listed_epoch = summary.epoch;
+        record.frozen &= summary.frozen;
         record.request = summary.request;
         if let Ok(adder) = summary.added_by.as_ref().try_into() {
             record.added_by = Some(adder);
         }
         self.put_group(&record)?;
+        if summary.frozen {
+            self.freeze(&id)?;
+        }
+        if let Ok(successor) = summary.successor.as_ref().try_into() {
+            self.named_to_succeed(&id, successor)?;
+        }
         self.effects.wake.insert(id);
         Ok(())
     }
@@ -198,7 +205,7 @@ impl Work<'_> {
             Ok(group) => {
                 self.groups.put(id, group);
                 record.stage = Stage::Active;
-                let log = LogRecord { cursor: welcome.join_seq, running: Some(welcome.running), alarmed: false };
+                let log = self.log(&id)?.unwrap_or_default().restart(welcome.join_seq, Some(welcome.running));
                 self.tx.put(Space::Log, &id, &log)?;
                 self.tx.set(Space::Chain, &id, welcome.join_seq, &welcome.running)?;
                 self.effects.events.push(Event::Joined { group: id });

@@ -22,9 +22,11 @@ mod receiver;
 mod records;
 mod relations;
 mod remote;
+mod reset;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod typing;
 mod upkeep;
 mod waiters;
@@ -49,7 +51,7 @@ pub(crate) use self::{
     core::{Core, Effects, Work},
     outbox::TEXT_MAX,
     receiver::receive,
-    records::{AccountRecord, IntentKind, Said, Stage},
+    records::{AccountRecord, GroupRecord, IntentKind, Said, Stage},
     remote::Remote,
 };
 use self::{presence::Attendance, typing::Typing, waiters::Waiters, worker::Workers};
@@ -252,6 +254,14 @@ impl Engine {
                 }
             });
         }
+        if effects.list {
+            let engine = Arc::clone(self);
+            self.spawn(async move {
+                if let Err(error) = engine.list_groups().await {
+                    tracing::debug!(%error, "groups were not listed");
+                }
+            });
+        }
         for confirmation in effects.confirm {
             let engine = Arc::clone(self);
             self.spawn(async move {
@@ -265,11 +275,9 @@ impl Engine {
         let id: [u8; 32] = request.group_id.as_ref().try_into().map_err(|_| Error::Closed)?;
         let frozen = self.call(request).await?.frozen;
         if frozen {
-            self.run(|work| {
-                let mut record = work.known_group(&id)?;
-                record.frozen = true;
-                work.put_group(&record)
-            })?;
+            self.run(|work| work.freeze(&id))?;
+            // It may have been reset already.
+            self.list_groups().await?;
         }
         Ok(frozen)
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     entropy,
     error::Error,
-    model::{Event, Sent},
+    model::{Event, SendOptions, Sent},
     vault::{Blob, Space},
 };
 
@@ -30,13 +30,13 @@ pub(crate) struct Ready {
 
 impl Work<'_> {
     /// Puts a message into the outbox of a group that may be sent to.
-    pub(crate) fn enqueue(&mut self, record: &GroupRecord, said: Said) -> Result<[u8; 16], Error> {
+    pub(crate) fn enqueue(&mut self, record: &GroupRecord, said: Said, options: SendOptions) -> Result<[u8; 16], Error> {
         self.may_send(record)?;
         if self.tx.count(Space::Outbox, &record.id)? >= OUTBOX_MAX {
             return Err(Error::GroupClosed("too many messages wait for the server".to_owned()));
         }
         let client_id = entropy::random();
-        let item = OutboxRecord { client_id, said, counter: 0, epoch: 0, ciphertext: None };
+        let item = OutboxRecord { client_id, said, counter: 0, epoch: 0, ciphertext: None, options, expiring: 0 };
         self.tx.push(Space::Outbox, &record.id, &item)?;
         self.effects.wake.insert(record.id);
         Ok(client_id)
@@ -48,7 +48,7 @@ impl Work<'_> {
         match (record.stage, record) {
             (Stage::Left, _) => return closed("this device is not a member any more"),
             (_, GroupRecord { leaving: true, .. }) => return closed("you are leaving it"),
-            (_, GroupRecord { frozen: true, .. }) => return closed("it is frozen, because its members disagree about its state"),
+            (_, GroupRecord { frozen: true, .. }) => return Err(frozen()),
             (_, GroupRecord { blocked: Some(reason), .. }) => return Err(Error::UnknownDevice(reason.clone())),
             (Stage::Active, _) => {}
             _ => return Ok(()),
@@ -83,6 +83,10 @@ impl Work<'_> {
                 continue;
             }
             if item.ciphertext.is_none() {
+                if record.frozen {
+                    // What was sent before is answered still; nothing else is.
+                    break;
+                }
                 if in_flight.iter().any(|(_, other)| *other != epoch) || ready.iter().any(|other: &Ready| other.epoch != epoch) {
                     break;
                 }
@@ -92,8 +96,7 @@ impl Work<'_> {
             if ready.len() >= room || in_flight.iter().any(|(_, other)| *other != item.epoch) {
                 break;
             }
-            let ciphertext = item.ciphertext.map(|blob| blob.0).unwrap_or_default();
-            ready.push(Ready { client_id: item.client_id, epoch: item.epoch, request: request(id, &item.client_id, ciphertext) });
+            ready.push(Ready { client_id: item.client_id, epoch: item.epoch, request: request(id, item) });
         }
         self.put_group(&record)?;
         Ok(ready)
@@ -103,7 +106,7 @@ impl Work<'_> {
     pub(crate) fn accepted(&mut self, id: &[u8; 32], client_id: &[u8; 16], seq: u64, time_ms: u64) -> Result<(), Error> {
         let Some((position, item)) = self.outgoing(id, client_id)? else { return Ok(()) };
         self.tx.take_out(Space::Outbox, id, position)?;
-        self.said_by_me(id, &item.said, seq, time_ms)?;
+        self.said_by_me(id, &item.said, item.options, seq, time_ms)?;
         self.effects.sent.push((*client_id, Ok(Sent { group: *id, seq, client_id: *client_id })));
         Ok(())
     }
@@ -112,6 +115,28 @@ impl Work<'_> {
     pub(crate) fn failed(&mut self, id: &[u8; 32], client_id: &[u8; 16], error: Error) -> Result<(), Error> {
         let Some((position, item)) = self.outgoing(id, client_id)? else { return Ok(()) };
         self.fail(id, position, &item, error)
+    }
+
+    /// The server has not taken the message because the group is frozen: it may go where the group goes on.
+    pub(crate) fn unsend(&mut self, id: &[u8; 32], client_id: &[u8; 16]) -> Result<(), Error> {
+        let Some((position, item)) = self.outgoing(id, client_id)? else { return Ok(()) };
+        Ok(self.tx.set(Space::Outbox, id, position, &OutboxRecord { counter: 0, ciphertext: None, ..item })?)
+    }
+
+    /// Whether messages were sent whose answer is not known.
+    pub(crate) fn has_unanswered(&self, id: &[u8; 32]) -> Result<bool, Error> {
+        let items = self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, 4 * PIPELINE)?;
+        Ok(items.iter().any(|(_, item)| item.ciphertext.is_some()))
+    }
+
+    /// What waits for one group goes to another.
+    pub(crate) fn carry_over(&mut self, from: &[u8; 32], to: &[u8; 32]) -> Result<(), Error> {
+        for (position, item) in self.tx.items::<OutboxRecord>(Space::Outbox, from, 0, usize::MAX)? {
+            self.tx.take_out(Space::Outbox, from, position)?;
+            self.tx.push(Space::Outbox, to, &OutboxRecord { counter: 0, ciphertext: None, ..item })?;
+        }
+        self.effects.wake.insert(*to);
+        Ok(())
     }
 
     /// No message of this group will be accepted: all of them fail, the last one first.
@@ -124,6 +149,7 @@ impl Work<'_> {
         self.tx.take_out(Space::Outbox, id, position)?;
         if let Some(mut record) = self.group(id)?.filter(|record| item.counter != 0 && record.counter == item.counter) {
             record.counter -= 1;
+            record.expiring -= u64::from(item.options.ttl_seconds != 0);
             self.put_group(&record)?;
         }
         self.effects.events.push(Event::SendFailed { group: *id, client_id: item.client_id, reason: error.to_string() });
@@ -160,6 +186,8 @@ impl Work<'_> {
             manifest_version: pin.as_ref().map_or(0, |pin| pin.version),
             manifest_hash: pin.map(|pin| pin.hash),
             sent_at_ms: self.now,
+            expiring: self.group(id)?.map_or(0, |record| record.expiring),
+            ttl_seconds: 0,
         })
     }
 
@@ -167,8 +195,12 @@ impl Work<'_> {
         if item.counter == 0 {
             record.counter += 1;
             item.counter = record.counter;
+            record.expiring += u64::from(item.options.ttl_seconds != 0);
+            item.expiring = record.expiring;
         }
-        let content = content::encode(&item.said, &self.view(&record.id, item.counter)?);
+        let (expiring, ttl_seconds) = (item.expiring, item.options.ttl_seconds);
+        let view = View { expiring, ttl_seconds, ..self.view(&record.id, item.counter)? };
+        let content = content::encode(&item.said, &view);
         let mls = self.mls;
         let ciphertext = self.change(&record.id, |provider, group| mls.encrypt(provider, group, &content))??;
         item.epoch = epoch;
@@ -177,13 +209,22 @@ impl Work<'_> {
     }
 
     /// What an own message means here once it is accepted.
-    pub(crate) fn said_by_me(&mut self, id: &[u8; 32], said: &Said, seq: u64, time_ms: u64) -> Result<(), Error> {
+    pub(crate) fn said_by_me(
+        &mut self,
+        id: &[u8; 32],
+        said: &Said,
+        SendOptions { ttl_seconds, urgent }: SendOptions,
+        seq: u64,
+        time_ms: u64,
+    ) -> Result<(), Error> {
         match said {
             Said::Text(text) => {
-                let entry = HistoryRecord { from: self.me(), text: text.clone(), time_ms, local_no: 0 };
+                let expires_at_ms = (ttl_seconds != 0).then(|| time_ms.saturating_add(ttl_seconds * 1000));
+                let (from, text) = (self.me(), text.clone());
+                let entry = HistoryRecord { from, text, time_ms, local_no: 0, urgent, expires_at_ms };
                 Ok(self.tx.set(Space::History, id, seq, &entry)?)
             }
-            Said::Profile { name, revision } => self.rename(id, name, *revision),
+            Said::Profile { name, revision, .. } => self.rename(id, name, *revision),
             Said::ProfileRequest => Ok(()),
         }
     }
@@ -192,7 +233,7 @@ impl Work<'_> {
     pub(crate) fn rename(&mut self, id: &[u8; 32], name: &str, revision: u64) -> Result<(), Error> {
         let Some(mut record) = self.group(id)?.filter(|record| revision >= record.revision) else { return Ok(()) };
         record.revision = revision;
-        if record.name.as_deref() != Some(name) {
+        if !name.is_empty() && record.name.as_deref() != Some(name) {
             record.name = Some(name.to_owned());
             self.effects.events.push(Event::Renamed { group: *id, name: name.to_owned() });
         }
@@ -200,9 +241,15 @@ impl Work<'_> {
     }
 }
 
-fn request(id: &[u8; 32], client_id: &[u8; 16], ciphertext: Vec<u8>) -> v1::SendMessageRequest {
-    v1::SendMessageRequest {
-        group_id: id.to_vec().into(),
-        message: Some(v1::OutgoingMessage { client_id: client_id.to_vec().into(), ciphertext: ciphertext.into() }),
-    }
+/// Why a frozen group takes nothing.
+pub(crate) fn frozen() -> Error {
+    let reason = "it is frozen, because its members disagree about its state, until one of them resets it";
+    Error::GroupClosed(reason.to_owned())
+}
+
+fn request(id: &[u8; 32], item: OutboxRecord) -> v1::SendMessageRequest {
+    let SendOptions { ttl_seconds, urgent } = item.options;
+    let ciphertext = item.ciphertext.map(|blob| blob.0).unwrap_or_default().into();
+    let message = v1::OutgoingMessage { client_id: item.client_id.to_vec().into(), ciphertext, ttl_seconds, urgent };
+    v1::SendMessageRequest { group_id: id.to_vec().into(), message: Some(message) }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Pages of one account's chain that are read in one go.
-const PAGES_MAX: usize = 64;
+pub(super) const PAGES_MAX: usize = 64;
 
 impl Engine {
     /// The accounts of these names; those not known yet are asked for.
@@ -89,7 +89,7 @@ impl Engine {
         if other {
             return Err(malformed());
         }
-        let mut pin = self.run(|work| work.recognise(account, &found.username, identity))?;
+        let mut pin = self.run(|work| work.recognise(account, &found.username, identity))??;
         for _ in 0..PAGES_MAX {
             if pin.changed || pin.version >= found.manifest_version {
                 break;
@@ -114,25 +114,26 @@ impl Engine {
 }
 
 impl Work<'_> {
-    /// Pins an account at first sight; later its identity must be the same.
-    fn recognise(&mut self, account: [u8; 16], username: &str, identity: [u8; 32]) -> Result<Pin, Error> {
+    /// Pins an account at first sight; later its identity must be the same. The inner error is no failure of the
+    /// transaction: what was noticed is kept.
+    fn recognise(&mut self, account: [u8; 16], username: &str, identity: [u8; 32]) -> Result<Result<Pin, Error>, Error> {
         let Some(mut pin) = self.pin(&account)? else {
             if let Some(former) = self.tx.get::<[u8; 16]>(Space::Name, username.as_bytes())?.filter(|former| *former != account) {
                 // The name stands for another account now: what was pinned under it is not silently replaced.
                 if let Some(old) = self.pin(&former)?.filter(|old| !old.changed) {
                     self.distrust(old)?;
                 }
-                return Err(Error::IdentityChanged(username.to_owned()));
+                return Ok(Err(Error::IdentityChanged(username.to_owned())));
             }
             let pin = Pin::new(account, username.to_owned(), identity);
             self.put_pin(&pin)?;
-            return Ok(pin);
+            return Ok(Ok(pin));
         };
         if pin.identity_key != identity && !pin.changed {
             pin.changed = true;
             self.distrust(pin.clone())?;
         }
-        Ok(pin)
+        Ok(Ok(pin))
     }
 
     /// Takes the next links of a chain; what does not continue it is not taken and gives the alarm.

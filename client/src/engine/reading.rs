@@ -15,18 +15,28 @@ use crate::{
 const MARK: &[u8] = b"listened";
 
 impl Work<'_> {
-    /// Every group, by id.
+    /// Every group, by id. One that a reset has replaced stands with the group in its place.
     pub(crate) fn group_infos(&mut self) -> Result<Vec<GroupInfo>, Error> {
         let mut records = self.all_groups()?;
+        records.retain(|record| record.successor.is_none());
         records.sort_unstable_by_key(|record| record.id);
         records.into_iter().map(|record| self.group_info(record)).collect()
     }
 
-    /// The last messages of a group, ascending.
+    /// The last messages of a group and of those that it replaces, ascending.
     pub(crate) fn history(&mut self, group: &[u8; 32], limit: usize) -> Result<Vec<Message>, Error> {
-        let request = self.known_group(group)?.request;
-        let records = self.tx.last::<HistoryRecord>(Space::History, group, limit)?;
-        records.into_iter().map(|(seq, record)| self.message(*group, seq, record, request)).collect()
+        let group = self.current(group)?;
+        let request = self.known_group(&group)?.request;
+        let mut messages = Vec::new();
+        for group in [vec![group], self.former(&group)?].concat() {
+            let records = self.tx.last::<HistoryRecord>(Space::History, &group, limit - messages.len())?;
+            let older = records.into_iter().map(|(seq, record)| self.message(group, seq, record, request));
+            messages.splice(0..0, older.collect::<Result<Vec<_>, _>>()?);
+            if messages.len() >= limit {
+                break;
+            }
+        }
+        Ok(messages)
     }
 
     /// Messages behind the listener's mark.
@@ -62,6 +72,8 @@ impl Work<'_> {
             time_ms: record.time_ms,
             local_no: record.local_no,
             request,
+            urgent: record.urgent,
+            expires_at_ms: record.expires_at_ms,
         })
     }
 
@@ -101,7 +113,7 @@ impl Work<'_> {
             (Stage::Active, GroupRecord { leaving: true, .. }) => GroupState::Leaving,
             (Stage::Active, _) => GroupState::Active,
         };
-        let direct = self.is_direct(&record)?;
-        Ok(GroupInfo { id, name: record.name, members, epoch, direct, state, request: record.request })
+        let (direct, former) = (self.is_direct(&record)?, self.former(&id)?);
+        Ok(GroupInfo { id, name: record.name, members, epoch, direct, state, request: record.request, former })
     }
 }

@@ -6,6 +6,7 @@ use zeroize::Zeroize as _;
 use crate::{
     join_link::Endpoint,
     mls::DeviceRef,
+    model::SendOptions,
     vault::{Blob, Diff},
 };
 
@@ -29,6 +30,20 @@ pub(crate) struct LogRecord {
     pub(crate) running: Option<[u8; 32]>,
     /// It did not continue as it must: nothing is acknowledged any more.
     pub(crate) alarmed: bool,
+    /// Messages that expired before they came here.
+    #[serde(default)]
+    pub(crate) expired: u64,
+    /// Entries that were gone otherwise, or stood outside of this device's windows.
+    #[serde(default)]
+    pub(crate) gone: u64,
+}
+
+impl LogRecord {
+    /// Read on from here: what stands between is not for this device.
+    pub(crate) fn restart(self, cursor: u64, running: Option<[u8; 32]>) -> Self {
+        let gone = self.gone + cursor.saturating_sub(self.cursor);
+        Self { cursor, running, alarmed: false, gone, ..self }
+    }
 }
 
 /// Where a group stands for this device.
@@ -57,6 +72,9 @@ pub(crate) struct GroupRecord {
     pub(crate) direct_key: Option<[u8; 32]>,
     /// The counter of this device's last message.
     pub(crate) counter: u64,
+    /// How many of those have a life.
+    #[serde(default)]
+    pub(crate) expiring: u64,
     /// Its `GroupInfo` while it is being created.
     pub(crate) group_info: Option<Blob>,
     /// Its leaves have been compared with the manifests since the last one came.
@@ -75,13 +93,31 @@ pub(crate) struct GroupRecord {
     /// Who added it.
     #[serde(default)]
     pub(crate) added_by: Option<[u8; 16]>,
+    /// The epoch that the server named last.
+    #[serde(default)]
+    pub(crate) listed_epoch: u64,
+    /// The group that it replaces after a reset, and whose member says so inside the encryption.
+    #[serde(default)]
+    pub(crate) replaces: Option<([u8; 32], [u8; 16])>,
+    /// The group that the server names in its place.
+    #[serde(default)]
+    pub(crate) named_successor: Option<[u8; 32]>,
+    /// The group in its place: the server and a member agree on it.
+    #[serde(default)]
+    pub(crate) successor: Option<[u8; 32]>,
 }
 
 /// What a message says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Said {
     Text(String),
-    Profile { name: String, revision: u64 },
+    /// An empty name is none.
+    Profile {
+        name: String,
+        revision: u64,
+        #[serde(default)]
+        replaces: Option<[u8; 32]>,
+    },
     ProfileRequest,
 }
 
@@ -94,6 +130,12 @@ pub(crate) struct OutboxRecord {
     pub(crate) counter: u64,
     pub(crate) epoch: u64,
     pub(crate) ciphertext: Option<Blob>,
+    /// How it is sent.
+    #[serde(default)]
+    pub(crate) options: SendOptions,
+    /// Counts this device's messages with a life, this one included.
+    #[serde(default)]
+    pub(crate) expiring: u64,
 }
 
 /// A commit bundle that was made and not yet answered.
@@ -123,8 +165,14 @@ pub(crate) struct BundleMessage {
 /// A commit that shall be made.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct IntentRecord {
-    /// 16 random bytes; also the id of its claim of key packages.
+    /// 16 random bytes.
     pub(crate) id: [u8; 16],
+    /// The id of its claim of key packages where that is not the intent's own.
+    #[serde(default)]
+    pub(crate) claim: Option<[u8; 16]>,
+    /// How often it was claimed anew.
+    #[serde(default)]
+    pub(crate) renewals: u32,
     pub(crate) kind: IntentKind,
     /// Messages wait for it: it adds those they are for.
     pub(crate) first: bool,
@@ -151,6 +199,20 @@ pub(crate) struct HistoryRecord {
     pub(crate) text: String,
     pub(crate) time_ms: u64,
     pub(crate) local_no: u64,
+    #[serde(default)]
+    pub(crate) urgent: bool,
+    #[serde(default)]
+    pub(crate) expires_at_ms: Option<u64>,
+}
+
+/// What is known of a sender's counters when its last message came.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CounterRecord {
+    /// Its messages with a life.
+    pub(crate) expiring: u64,
+    /// Of the log, as [`LogRecord`] has them.
+    pub(crate) expired: u64,
+    pub(crate) gone: u64,
 }
 
 /// Where a message of the inbox stands.
@@ -186,6 +248,13 @@ impl Drop for AccountRecord {
     }
 }
 
+impl IntentRecord {
+    /// Whether its commit adds devices, with claimed key packages.
+    pub(crate) fn adds(&self) -> bool {
+        matches!(self.kind, IntentKind::AddMembers(_) | IntentKind::AddDevices(_))
+    }
+}
+
 impl GroupRecord {
     pub(crate) fn new(id: [u8; 32], stage: Stage) -> Self {
         Self {
@@ -195,6 +264,7 @@ impl GroupRecord {
             revision: 0,
             direct_key: None,
             counter: 0,
+            expiring: 0,
             group_info: None,
             verified: false,
             blocked: None,
@@ -204,6 +274,17 @@ impl GroupRecord {
             gapped: false,
             request: false,
             added_by: None,
+            listed_epoch: 0,
+            replaces: None,
+            named_successor: None,
+            successor: None,
         }
+    }
+
+    /// What newcomers are told of the group; `None`: there is nothing to tell.
+    pub(crate) fn profile(&self) -> Option<Said> {
+        let replaces = self.replaces.map(|(group, _)| group);
+        let told = self.name.is_some() || replaces.is_some();
+        told.then(|| Said::Profile { name: self.name.clone().unwrap_or_default(), revision: self.revision, replaces })
     }
 }

@@ -8,24 +8,21 @@ use super::{
     Engine,
     commits::{Package, Plan},
     entropy, pause,
-    records::{IntentKind, IntentRecord, Stage},
+    records::{GroupRecord, IntentKind, IntentRecord, Stage},
 };
-use crate::{error::Error, mls::DeviceRef};
+use crate::{error::Error, mls::DeviceRef, vault::Space};
 
 /// First bound of the wait after a lost race, in milliseconds.
 const RACE_MS: u64 = 100;
+/// Claims after which a refused addition is not tried again: its key packages were not the reason.
+const REFUSALS_MAX: u32 = 2;
 
 impl Engine {
     /// Makes the group at the server.
     pub(super) async fn create(self: &Arc<Self>, id: &[u8; 32]) -> Result<(), Error> {
         let record = self.run(|work| work.known_group(id))?;
-        let request = v1::CreateGroupRequest {
-            group_id: id.to_vec().into(),
-            group_info: record.group_info.map(|info| info.0).unwrap_or_default().into(),
-            direct_key: record.direct_key.map(|key| key.to_vec().into()).unwrap_or_default(),
-        };
-        match self.call(request).await {
-            Ok(created) => match <[u8; 32]>::try_from(created.existing_group_id.as_ref()) {
+        match self.found(&record).await {
+            Ok(standing) => match <[u8; 32]>::try_from(standing.as_ref()) {
                 Ok(winner) if winner != *id => {
                     self.run(|work| work.lost_creation(id, winner))?;
                     // The account may be a member there already, through another device.
@@ -44,6 +41,19 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// The group that stands there instead, or nothing.
+    async fn found(&self, record: &GroupRecord) -> Result<bytes::Bytes, Error> {
+        let group_info = record.group_info.as_ref().map(|info| info.0.clone()).unwrap_or_default().into();
+        let group_id = record.id.to_vec().into();
+        if let Some((old, _)) = record.replaces {
+            let (old, epoch) = (old.to_vec().into(), record.listed_epoch);
+            let request = v1::ResetGroupRequest { group_id: old, epoch, new_group_id: group_id, group_info };
+            return Ok(self.call(request).await?.successor);
+        }
+        let direct_key = record.direct_key.map(|key| key.to_vec().into()).unwrap_or_default();
+        Ok(self.call(v1::CreateGroupRequest { group_id, group_info, direct_key }).await?.existing_group_id)
     }
 
     /// Comes in by an external commit.
@@ -75,6 +85,7 @@ impl Engine {
         };
         match result {
             Err(error) if error.passes() => Err(error),
+            Err(error) if self.run(|work| work.do_without(id, intent, &error))? => Ok(()),
             result => self.run(|work| work.finish_intent(id, &intent.id, result)),
         }
     }
@@ -90,7 +101,7 @@ impl Engine {
             }
             Ok(Outcome::Rejected(rejected)) => rejected.stale.unwrap_or_default(),
             Err(error) if error.passes() => return Err(error),
-            Err(error) => return self.refused(id, &hash, bundle.intent, bundle.external, error),
+            Err(error) => return self.refused(id, &hash, bundle.intent, bundle.external, error).await,
         };
         self.run(|work| work.drop_bundle(id, &hash))?;
         if !bundle.external {
@@ -134,10 +145,16 @@ impl Engine {
         let request = v1::ClaimKeyPackagesRequest {
             group_id: id.to_vec().into(),
             account_ids: accounts.iter().map(|account| account.to_vec().into()).collect(),
-            claim_id: intent.id.to_vec().into(),
+            claim_id: intent.claim.unwrap_or(intent.id).to_vec().into(),
             device_ids: devices.iter().map(|device| device.device.to_vec().into()).collect(),
         };
-        let claimed = self.call(request).await?;
+        let claimed = match self.call(request).await {
+            // The server has forgotten the claim, or it is over: the next try claims anew.
+            Err(Error::Refused { code: v1::FailureCode::Conflict, .. }) if self.run(|work| work.claim_anew(id, intent))? => {
+                return Err(Error::Network("the claim of key packages is made anew".to_owned()));
+            }
+            claimed => claimed?,
+        };
         let package = |claimed: v1::ClaimedKeyPackage| {
             let device = claimed.device?;
             let of = DeviceRef {
@@ -192,7 +209,7 @@ impl Engine {
     }
 
     /// The server will not take this bundle.
-    fn refused(
+    async fn refused(
         self: &Arc<Self>,
         id: &[u8; 32],
         hash: &[u8; 32],
@@ -200,13 +217,19 @@ impl Engine {
         external: bool,
         error: Error,
     ) -> Result<(), Error> {
+        let refused = matches!(error, Error::Refused { code: v1::FailureCode::InvalidArgument, .. });
         self.run(|work| {
             work.drop_bundle(id, hash)?;
-            if let Some(intent) = intent {
-                work.finish_intent(id, &intent, Err(error.clone()))?;
-            }
-            Ok(())
+            let intents = work.intents(id)?;
+            let Some((_, intent)) = intents.into_iter().find(|(_, other)| Some(other.id) == intent) else { return Ok(()) };
+            // Key packages that were claimed long ago are added no more: others are claimed.
+            let again = refused && intent.adds() && intent.renewals < REFUSALS_MAX && work.claim_anew(id, &intent)?;
+            if again { Ok(()) } else { work.finish_intent(id, &intent.id, Err(error.clone())) }
         })?;
+        if matches!(error, Error::Refused { code: v1::FailureCode::Forbidden, .. }) {
+            // It may be frozen.
+            self.list_groups().await?;
+        }
         // Tried again with a fresh GroupInfo, after a wait.
         if external { Err(error) } else { Ok(()) }
     }
@@ -219,6 +242,10 @@ impl Engine {
                 work.finish_intent(id, &intent.id, Err(error.clone()))?;
             }
             let mut record = work.known_group(id)?;
+            if record.replaces.is_some() {
+                // A reset that came to nothing leaves nothing.
+                return Ok(work.tx.remove(Space::Group, id)?);
+            }
             record.stage = Stage::Left;
             work.put_group(&record)
         })

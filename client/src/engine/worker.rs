@@ -6,10 +6,10 @@ use futures_util::{StreamExt as _, stream::FuturesOrdered};
 use sovereign_proto::{Call as _, v1};
 
 use super::{
-    BACKOFF_MS, Engine, lock,
-    outbox::PIPELINE,
+    BACKOFF_MS, Engine, Work, lock,
+    outbox::{PIPELINE, frozen},
     pause,
-    records::{IntentRecord, Stage},
+    records::{GroupRecord, IntentKind, IntentRecord, Stage},
     remote,
 };
 use crate::{connection::CallError, error::Error, identity::Pin};
@@ -103,6 +103,9 @@ impl Engine {
             if work.bundle(id)?.is_some() {
                 return Ok(Step::Submit);
             }
+            if record.frozen && matches!(record.stage, Stage::Active | Stage::Outside) {
+                return frozen_step(work, &record);
+            }
             match record.stage {
                 Stage::Outside => return Ok(Step::JoinExternally),
                 Stage::Active => {}
@@ -150,6 +153,10 @@ impl Engine {
                     if error.passes() {
                         return Err(error);
                     }
+                    if self.is_frozen_now(id, &error).await? {
+                        self.run(|work| work.unsend(id, &client_id))?;
+                        continue;
+                    }
                     self.run(|work| work.failed(id, &client_id, error))?;
                 }
                 // Sent again under the same id when there is a connection: the answer will be the first one's.
@@ -166,6 +173,15 @@ impl Engine {
         }
     }
 
+    /// Whether a refusal came because the group is frozen.
+    async fn is_frozen_now(self: &Arc<Self>, id: &[u8; 32], error: &Error) -> Result<bool, Error> {
+        if !matches!(error, Error::Refused { code: v1::FailureCode::Forbidden, .. }) {
+            return Ok(false);
+        }
+        self.list_groups().await?;
+        self.run(|work| Ok(work.group(id)?.is_some_and(|record| record.frozen)))
+    }
+
     /// Compares every leaf with the manifests of its account.
     async fn verify_members(self: &Arc<Self>, id: &[u8; 32]) -> Result<(), Error> {
         let leaves = self.run(|work| work.look(id, crate::mls::Group::leaves))?;
@@ -180,4 +196,24 @@ impl Engine {
         }
         self.run(|work| work.judge_members(id, &leaves))
     }
+}
+
+/// A frozen group takes nothing new. What was sent before it froze is asked after; what waits goes where the
+/// conversation goes on, if it does.
+fn frozen_step(work: &mut Work<'_>, record: &GroupRecord) -> Result<Step, Error> {
+    let id = &record.id;
+    if record.stage == Stage::Active && work.has_unanswered(id)? {
+        return Ok(Step::Send);
+    }
+    match record.successor {
+        Some(successor) => work.carry_over(id, &successor)?,
+        None => work.fail_all(id, &frozen())?,
+    }
+    for (_, intent) in work.intents(id)? {
+        if intent.kind == IntentKind::Leave {
+            return Ok(Step::Commit(intent));
+        }
+        work.finish_intent(id, &intent.id, Err(frozen()))?;
+    }
+    Ok(Step::Rest)
 }

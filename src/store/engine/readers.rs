@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
 use super::Answer;
@@ -49,8 +49,11 @@ impl Readers {
         let read: Read = Box::new(move |db| {
             let answer = snapshot(db, work).map_err(|error| {
                 tracing::error!(%error, "a read failed");
-                failed.send_replace(true);
-                StoreError::Failed
+                if is_damaged(&error) {
+                    failed.send_replace(true);
+                    return StoreError::Failed;
+                }
+                StoreError::Unread
             });
             // A caller that went away does not want to know.
             drop(caller.send(answer));
@@ -78,4 +81,10 @@ fn snapshot<T>(db: &mut Connection, work: impl FnOnce(&Connection) -> Sql<T>) ->
     let answer = work(&transaction)?;
     transaction.commit()?;
     Ok(answer)
+}
+
+/// The file is not what was written: nothing that is read from it can be trusted. Whatever else fails a read (the disk
+/// is slow, memory is short) may be over the next time, and concerns only who asked.
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

@@ -6,10 +6,16 @@ pub(super) async fn publish(harness: &Harness, account: Leaf, version: u64, devi
     Some(outcome).filter(|outcome| matches!(outcome, PublishOutcome::Published { .. }))
 }
 
-/// The hash of version 1 is the account's byte, of version v that plus v.
+/// The hash of version 1 is the account's byte; that of a later one has the version in front.
 fn manifest(account: Leaf, version: u64, devices: &[DeviceId]) -> NewManifest {
     let name = account.account_id.0[0];
-    let hash = |version: u64| if version == 1 { [name; 32] } else { [name + u8::try_from(version).expect("small"); 32] };
+    let hash = |version: u64| {
+        let mut hash = [name; 32];
+        if version > 1 {
+            hash[..8].copy_from_slice(&version.to_be_bytes());
+        }
+        hash
+    };
     let devices = devices.iter().map(|id| NewDevice { device_id: *id, device_key: [id.0[0]; 32] }).collect();
     let (previous, hash) = (hash(version - 1), hash(version));
     NewManifest { account_id: account.account_id, version, previous, hash, manifest: vec![2, name], devices, now: START }
@@ -197,4 +203,53 @@ async fn an_account_holds_sixty_four_devices_and_eight_of_them_may_wait() {
         let expected = if number < 178 { EnrolOutcome::Enrolled } else { EnrolOutcome::Refused };
         assert_eq!(harness.store.enrol_pending(ben.account_id, new(number), START).await, Ok(expected), "device {number}");
     }
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_devices_that_came_by_the_old_one_and_were_not_approved() {
+    let harness = Harness::new();
+    let (ann, ben) = (harness.person(1).await, harness.person(2).await);
+    for (account, number) in [(ann.account_id, 10), (ann.account_id, 11), (ben.account_id, 12)] {
+        let device = NewDevice { device_id: DeviceId([number; 16]), device_key: [number; 32] };
+        assert_eq!(harness.store.enrol_pending(account, device, START).await, Ok(EnrolOutcome::Enrolled));
+    }
+    let revoked = harness.store.set_password(ann.account_id, "$argon2id$".to_owned()).await;
+    assert_eq!(revoked, Ok(vec![DeviceId([10; 16]), DeviceId([11; 16])]));
+    let state = |id: DeviceId| async move { harness.store.device(id).await.expect("read").expect("known").state };
+    assert_eq!(state(DeviceId([12; 16])).await, DeviceState::Pending, "somebody else's");
+}
+
+#[tokio::test]
+async fn an_account_has_had_a_thousand_devices_at_most_and_lists_the_latest() {
+    let harness = Harness::new();
+    let ann = harness.person(1).await;
+    let mut number = 0_u16;
+    let mut enrolled = true;
+    while enrolled {
+        for _ in 0..8 {
+            number += 1;
+            let (mut device_id, mut device_key) = ([200; 16], [200; 32]);
+            device_id[..2].copy_from_slice(&number.to_be_bytes());
+            device_key[..2].copy_from_slice(&number.to_be_bytes());
+            let device = NewDevice { device_id: DeviceId(device_id), device_key };
+            enrolled = harness.store.enrol_pending(ann.account_id, device, START).await == Ok(EnrolOutcome::Enrolled);
+        }
+        harness.store.set_password(ann.account_id, "$argon2id$".to_owned()).await.expect("stored");
+    }
+    assert_eq!(number, 1024, "the first of the account is one of them");
+    let listed = harness.store.devices(ann.account_id).await.expect("read");
+    assert_eq!(listed.len(), 65);
+    assert_eq!(listed[0].device_id, ann.device_id);
+    assert_eq!(listed[64].device_id.0[..2], 1023_u16.to_be_bytes());
+}
+
+#[tokio::test]
+async fn an_account_has_a_thousand_manifests_at_most() {
+    let harness = Harness::new();
+    let ann = harness.person(1).await;
+    for version in 2..=1024 {
+        assert!(publish(&harness, ann, version, &[ann.device_id]).await.is_some(), "manifest {version}");
+    }
+    let next = manifest(ann, 1025, &[ann.device_id]);
+    assert!(matches!(harness.store.publish_manifest(next).await, Ok(PublishOutcome::TooMany)));
 }

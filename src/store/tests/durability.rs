@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
+use futures_util::FutureExt as _;
+
 use super::*;
 
 #[tokio::test]
@@ -187,4 +189,21 @@ async fn many_callers_share_a_log_without_holes() {
     for (answer, seq) in answers.into_iter().zip(2..) {
         assert_eq!(answer.await, Ok(AppendOutcome::Accepted { seq, time: START }), "in the order of the calls");
     }
+}
+
+#[tokio::test]
+async fn a_read_that_fails_concerns_only_who_asked_unless_the_file_is_damaged() {
+    let harness = Harness::new();
+    let (ann, ben, group) = two(&harness).await;
+    let read = |code: i32| {
+        harness.store.read(move |_| Err::<(), _>(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None)))
+    };
+    for code in [rusqlite::ffi::SQLITE_IOERR_READ, rusqlite::ffi::SQLITE_NOMEM, rusqlite::ffi::SQLITE_BUSY] {
+        assert_eq!(read(code).await, Err(StoreError::Unread));
+    }
+    assert!(harness.store.failed().now_or_never().is_none(), "the server goes on");
+    harness.send(ann, group, 1, 1).await;
+    assert_eq!(harness.seqs(group, ben, 1).await, Some(vec![2]));
+    assert_eq!(read(rusqlite::ffi::SQLITE_CORRUPT).await, Err(StoreError::Failed));
+    harness.store.failed().await;
 }

@@ -10,6 +10,7 @@ const SMALL: Options = Options {
     disk_reserve: 0,
     message_days: 30,
     commit_days: 30,
+    commit_bytes_kept: 64 << 20,
     commits_kept: 100,
     key_packages_low: 5,
     ledger_keys: 16,

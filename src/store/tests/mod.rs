@@ -213,7 +213,7 @@ fn accepted(outcome: &CommitOutcome) -> Seq {
 
 fn new_message(from: Leaf, number: u8) -> NewMessage {
     let ciphertext = Bytes::from(vec![from.device_id.0[0], number, 7, 7]);
-    NewMessage { client_id: ClientId([number; 16]), ciphertext }
+    NewMessage { client_id: ClientId([number; 16]), ciphertext, ttl_ms: None, urgent: false }
 }
 
 fn message(from: Leaf, group: GroupId, epoch: Epoch, number: u8) -> Append {

@@ -152,7 +152,8 @@ async fn one_call_is_bounded() {
         .map(|number| {
             let mut id = [0; 16];
             id[..2].copy_from_slice(&number.to_be_bytes());
-            let message = NewMessage { client_id: ClientId(id), ciphertext: Bytes::copy_from_slice(&id) };
+            let ciphertext = Bytes::copy_from_slice(&id);
+            let message = NewMessage { client_id: ClientId(id), ciphertext, ttl_ms: None, urgent: false };
             harness.store.append(Append { message, ..message_shell(ann, group) })
         })
         .collect();
@@ -166,4 +167,75 @@ async fn one_call_is_bounded() {
 
 fn message_shell(from: Leaf, group: GroupId) -> Append {
     message(from, group, 1, 0)
+}
+
+#[tokio::test]
+async fn a_message_whose_life_is_over_is_named_as_expired_and_its_body_goes() {
+    let harness = Harness::new();
+    let (ann, ben, group) = two(&harness).await;
+    let log = LogId::Group(group);
+    // The store's clock is far ahead of these stories.
+    let ages = Some(60 * 60 * 24 * 365 * 200 * 1000);
+    for (number, ttl_ms) in [(1, Some(60_000)), (2, Some(61_000)), (3, ages), (4, None)] {
+        let message = NewMessage { ttl_ms, urgent: true, ..new_message(ann, number) };
+        let append = Append { message, ..message_shell(ann, group) };
+        assert!(matches!(harness.store.append(append).await, Ok(AppendOutcome::Accepted { .. })));
+    }
+    let own = harness.page(log, ann, 0).await.expect("flows");
+    let mut running = sovereign_proto::log::START;
+    let mut hashes = Vec::new();
+    for item in &own.items {
+        let Item::Entry(entry) = item else { panic!("its sender learns which it was") };
+        running = sovereign_proto::log::running_hash(&running, entry.seq, &entry.entry_hash);
+        hashes.push(running);
+    }
+    assert!(harness.store.tail(log, 1).is_none(), "not from memory");
+    assert_eq!(harness.store.tail(log, 3).map(|entries| entries.len()), Some(2));
+
+    let bodies = || {
+        harness.store.read(|db| {
+            db.query_one("SELECT count(*) FROM entries WHERE kind = 1 AND body IS NOT NULL", [], |row| row.get::<_, u32>(0))
+        })
+    };
+    for (now, left) in [(START, 4), (START + 60_000, 3), (START + 61_000, 2)] {
+        trim(&harness, now).await;
+        assert_eq!(bodies().await, Ok(left));
+        let page = harness.page(log, ben, 1).await.expect("flows");
+        for (item, (seq, running)) in page.items.iter().zip([(2, hashes[1]), (3, hashes[2])]) {
+            let Item::Skipped { from, to, reason: SkipReason::Expired, running_hash, .. } = item else { panic!("expired") };
+            assert_eq!((*from, *to, *running_hash), (seq, seq, running));
+        }
+        let [_, _, Item::Entry(lives), Item::Entry(plain)] = &page.items[..] else { panic!("two are left") };
+        assert!(lives.urgent && lives.expires_at.is_some() && plain.expires_at.is_none() && !plain.body.is_empty());
+    }
+    let back = harness.store.page_back(log, ben.device_id, 4, 9).await.expect("read").expect("a window");
+    assert!(matches!(back.items[..], [Item::Skipped { from: 3, to: 3, .. }, Item::Skipped { from: 2, to: 2, .. }]));
+    let message = NewMessage { ttl_ms: Some(60_000), ..new_message(ann, 1) };
+    let again = harness.store.append(Append { message, ..message_shell(ann, group) }).await;
+    assert_eq!(again, Ok(AppendOutcome::Duplicate { seq: 2, time: START }));
+}
+
+#[tokio::test]
+async fn commits_of_too_many_bytes_go_from_the_oldest() {
+    let harness = Harness::with(Options { commit_bytes_kept: 100, disk_reserve: 0, ..Options::default() });
+    let (ann, ben, group) = two(&harness).await;
+    for epoch in 1..10 {
+        accepted(&harness.store.accept_commit(plan(group, ann, epoch)).await.expect("stored"));
+    }
+    trim(&harness, START).await;
+    let page = harness.page(LogId::Group(group), ben, 1).await.expect("flows");
+    assert!(matches!(page.items[0], Item::Skipped { from: 2, to: 3, .. }), "ten of sixteen bytes each: the first three");
+    assert_eq!(page.items.len(), 8);
+}
+
+#[tokio::test]
+async fn an_init_key_is_remembered_as_long_as_somebody_could_use_it() {
+    let harness = Harness::new();
+    let ann = harness.person(1).await;
+    let publish = |now| harness.store.publish_key_packages(ann.device_id, vec![key_package(ann, 1)], None, true, 100, now);
+    assert!(matches!(publish(START).await, Ok(PublishKeyPackagesOutcome::Published(_))));
+    trim(&harness, START + 199 * DAY).await;
+    assert!(matches!(publish(START + 199 * DAY).await, Ok(PublishKeyPackagesOutcome::Repeated { index: 0 })));
+    trim(&harness, START + 200 * DAY).await;
+    assert!(matches!(publish(START + 200 * DAY).await, Ok(PublishKeyPackagesOutcome::Published(_))));
 }

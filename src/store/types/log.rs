@@ -43,8 +43,20 @@ pub struct StoredEntry {
     /// Devices whose leaves this commit removes: their windows end here. Filled where the entry comes from memory;
     /// what is read from disk has passed the window filter already.
     pub removes: Box<[DeviceId]>,
+    /// When a message is given to nobody any more.
+    pub expires_at: Option<UnixMs>,
+    /// What the sender says of a message.
+    pub urgent: bool,
     /// The encoded `Envelope` with an `Entries` push of this entry alone, made by the first session that needs it.
     pub frame: OnceLock<Bytes>,
+}
+
+impl StoredEntry {
+    /// Whether it is given to nobody any more but, by name, to its sender.
+    #[must_use]
+    pub fn has_expired(&self, now: impl FnOnce() -> UnixMs) -> bool {
+        self.expires_at.is_some_and(|at| at <= now())
+    }
 }
 
 /// How the sender recognises its own entry.
@@ -85,6 +97,8 @@ pub enum SkipReason {
     BeforeJoin,
     /// It is gone: everybody else has passed it, or it is too old.
     Retention,
+    /// A message whose life is over.
+    Expired,
 }
 
 /// A page of a log.

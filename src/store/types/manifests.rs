@@ -39,4 +39,6 @@ pub enum PublishOutcome {
     Conflict,
     /// A listed device is unknown, revoked or has another key.
     UnknownDevice,
+    /// The chain has reached its bound.
+    TooMany,
 }

@@ -14,6 +14,10 @@ pub struct NewMessage {
     pub client_id: ClientId,
     /// `MLSMessage` (`mls_private_message`).
     pub ciphertext: Bytes,
+    /// How long it lives once it is accepted; `None`: as long as anything.
+    pub ttl_ms: Option<u64>,
+    /// The sender says so.
+    pub urgent: bool,
 }
 
 /// A message on its way into a log.

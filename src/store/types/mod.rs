@@ -31,6 +31,8 @@ pub enum StoreError {
     Busy,
     /// The disk is nearly full; only acknowledgements and deletions are taken. Nothing was written.
     DiskLow,
+    /// This one read failed, and the next may fare better.
+    Unread,
     /// The engine failed; the process is about to end (exit 74) and nothing more is acknowledged. Or, while
     /// [`super::Store::failed`] stays silent: this one verb met a contradiction and was taken back.
     Failed,

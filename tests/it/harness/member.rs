@@ -218,7 +218,8 @@ impl Member {
     /// Encrypts a message under a fresh client id.
     pub fn message(&self, group: &mut MlsGroup, text: &str) -> OutgoingMessage {
         let message = group.create_message(&self.provider, &self.signer, text.as_bytes()).expect("a message");
-        OutgoingMessage { client_id: Bytes::copy_from_slice(&entropy::random::<16>()), ciphertext: wire(&message) }
+        let client_id = Bytes::copy_from_slice(&entropy::random::<16>());
+        OutgoingMessage { client_id, ciphertext: wire(&message), ..OutgoingMessage::default() }
     }
 
     /// Applies an entry; the text, if it is a message.

@@ -21,12 +21,16 @@ async fn the_old_password_ends_with_the_change_and_so_do_other_sessions() {
     ada.call(request).await.expect("a first password is set");
 
     let mut pending = Raw::connect(&server).await;
-    let request = enrol(&pending, &keys.further_device(), "ada", "first password");
+    let thief = keys.further_device();
+    let request = enrol(&pending, &thief, "ada", "first password");
     pending.call(request).await.expect("enrolled");
 
     let request = change(&ada, &keys, "first password", "second password");
     ada.call(request).await.expect("changed");
     assert_eq!(pending.ended().await.code, Some(4004));
+    let mut raw = Raw::connect(&server).await;
+    let request = raw.sign_in_request(&thief);
+    assert_eq!(raw.refused(request).await, FailureCode::Unauthenticated, "who knew the old password does not linger");
     let mut raw = Raw::connect(&server).await;
     let request = enrol(&raw, &keys.further_device(), "ada", "first password");
     assert_eq!(raw.refused(request).await, FailureCode::Unauthenticated);

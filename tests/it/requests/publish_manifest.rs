@@ -69,3 +69,16 @@ async fn forged_unchained_and_repeated_manifests_are_refused() {
     let code = ada.refused(publish(good)).await;
     assert!(matches!(code, FailureCode::Conflict | FailureCode::InvalidArgument), "{code:?}");
 }
+
+#[tokio::test]
+async fn an_account_changes_its_devices_a_thousand_times_at_most() {
+    let server = TestServer::start().await;
+    let (mut ada, keys) = Raw::sign_up(&server, "ada").await;
+    let mut newest = keys.genesis();
+    for _ in 1..1024 {
+        newest = keys.next_manifest(&newest, &[&keys]);
+        ada.call(publish(newest.clone())).await.expect("published");
+    }
+    let next = keys.next_manifest(&newest, &[&keys]);
+    assert_eq!(ada.refused(publish(next)).await, FailureCode::QuotaExceeded);
+}

@@ -96,3 +96,39 @@ async fn oversize_handshakes_junk_and_foreign_groups_are_refused() {
     assert_eq!(stranger.raw.refused(send_request(&id, good.clone())).await, FailureCode::NotFound);
     ada.person.raw.call(send_request(&id, good)).await.expect("the good one goes");
 }
+
+#[tokio::test]
+async fn a_message_lives_as_long_as_its_sender_says_and_is_then_given_to_nobody() {
+    let mut server = TestServer::start().await;
+    let (mut ada, mut bob) = pair(&server).await;
+    let id = ada.group.group_id().to_vec();
+    let mut living = |ttl_seconds, urgent| {
+        let message = ada.person.member.message(&mut ada.group, "for a minute");
+        send_request(&id, sovereign_proto::v1::OutgoingMessage { ttl_seconds, urgent, ..message })
+    };
+    let (short, long) = (living(59, false), living(30 * 24 * 3600 + 1, false));
+    let (first, second) = (living(60, true), living(3600, false));
+    for refused in [short, long] {
+        assert_eq!(ada.person.raw.refused(refused).await, FailureCode::InvalidArgument);
+    }
+    let sent = ada.person.raw.call(first).await.expect("sent");
+    let lasting = ada.person.raw.call(second).await.expect("sent");
+    let entries = bob.person.raw.entries(&id).await;
+    let entry = entries.iter().find(|entry| entry.seq == sent.seq).expect("it is there");
+    assert!(entry.urgent && entry.expires_at_ms == sent.time_ms + 60_000);
+    assert!(matches!(entry.body, Some(Body::Message(_))));
+
+    server.terminate().await;
+    server.set_arguments(&["--clock-offset-seconds", "120"]);
+    server.restart().await;
+    let (mut again, _) = crate::harness::Raw::sign_in(&server, &bob.person.keys).await;
+    let entries = again.entries(&id).await;
+    let entry = entries.iter().find(|entry| entry.seq == sent.seq).expect("every seq is represented");
+    let Some(Body::Skipped(skipped)) = &entry.body else { panic!("it is given to nobody any more") };
+    assert_eq!((skipped.to, skipped.reason()), (sent.seq, sovereign_proto::v1::SkippedReason::Expired));
+    let next = entries.iter().find(|entry| entry.seq == lasting.seq).expect("the other one lives");
+    let Some(Body::Message(body)) = &next.body else { panic!("a message") };
+    let hash = sovereign_proto::log::entry_hash(sovereign_proto::log::Kind::Message, body);
+    let before: [u8; 32] = skipped.running_hash.as_ref().try_into().expect("32 bytes");
+    assert_ne!(sovereign_proto::log::running_hash(&before, next.seq, &hash), [0; 32], "the chain goes on from there");
+}

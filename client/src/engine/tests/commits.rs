@@ -108,3 +108,28 @@ async fn removed_and_added_again_while_offline() {
     }
     assert!(left);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_the_server_has_forgotten_is_made_anew() {
+    let server = FakeServer::default();
+    let people: Vec<Person> = ["ann", "ben", "cleo", "dan"].iter().map(|name| Person::new(&server, name)).collect();
+    let (a, b, c, d) = (people[0].open().await, people[1].open().await, people[2].open().await, people[3].open().await);
+    let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+    until_agreed(group, &[&a, &b]).await;
+    until("all have key packages", || async { server.world().counts["PublishKeyPackages"] >= 4 }).await;
+    // Ann loses a race, and comes back with the claim that she made before it.
+    server.disconnect(people[0].device);
+    b.update(group).await.expect("accepted");
+    server.world().forgets_claims = true;
+    a.add(group, &names(&["cleo"])).await.expect("added with a fresh claim");
+    until_agreed(group, &[&b, &c]).await;
+    assert_eq!(server.world().counts["ClaimKeyPackages"], 4, "one for the group, and three for her addition");
+
+    server.world().refuses_adds = 1;
+    b.add(group, &names(&["dan"])).await.expect("added with other key packages");
+    until_agreed(group, &[&b, &c, &d]).await;
+    server.world().refuses_adds = usize::MAX;
+    let refused = c.remove(group, &names(&["dan"])).await;
+    refused.expect("removals need no key packages");
+    assert!(c.add(group, &names(&["dan"])).await.is_err(), "it is not tried for ever");
+}

@@ -2,7 +2,7 @@
 //! trusts its clients; what the real one refuses is tested there.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
@@ -28,6 +28,9 @@ use crate::{
 
 /// Changes an entry.
 type Tamper = fn(&mut v1::Entry);
+
+/// Puts in its place that an entry has expired, with the running hash there.
+type Expire = fn(&mut v1::Entry, [u8; 32]);
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +69,16 @@ pub(super) struct World {
     relations: BTreeMap<([u8; 16], [u8; 16]), v1::Contact>,
     /// Whoever is added is told that it is a request.
     pub(super) welcome_requests: bool,
+    /// Claims made before are over.
+    pub(super) forgets_claims: bool,
+    /// So many bundles with a Welcome are refused for their key packages.
+    pub(super) refuses_adds: usize,
     /// Changes an entry on its way to this device.
     pub(super) tamper: Option<(DeviceRef, Tamper)>,
+    /// What is sent to this group now has expired for everybody but its sender.
+    pub(super) expires: Option<([u8; 32], Expire)>,
+    /// Also where the device fetches it.
+    pub(super) tampers_always: bool,
 }
 
 struct Account {
@@ -104,6 +115,10 @@ pub(super) struct Group {
     /// Messages of older epochs than this are stale.
     oldest: u64,
     bundles: HashMap<Vec<u8>, v1::CommitAccepted>,
+    /// Accounts that cannot process the last commit.
+    nacks: BTreeSet<[u8; 16]>,
+    pub(super) frozen: bool,
+    pub(super) successor: Option<[u8; 32]>,
 }
 
 pub(super) struct Stored {
@@ -287,6 +302,34 @@ impl World {
         self.devices.get(&device).map(|device| device.watched.clone()).unwrap_or_default()
     }
 
+    /// The server shows another identity with a chain of its own.
+    pub(super) fn replace_identity(&mut self, username: &str, identity: [u8; 32], manifests: &[v1::Manifest]) {
+        self.change_identity(username, identity);
+        for account in self.accounts.iter_mut().filter(|account| account.username == username) {
+            account.manifests = manifests.to_vec();
+        }
+    }
+
+    pub(super) fn manifests(&self, username: &str) -> Vec<v1::Manifest> {
+        self.accounts
+            .iter()
+            .find(|account| account.username == username)
+            .map(|account| account.manifests.clone())
+            .unwrap_or_default()
+    }
+
+    /// The account has another name from now on.
+    pub(super) fn rename(&mut self, username: &str, to: &str) {
+        for account in self.accounts.iter_mut().filter(|account| account.username == username) {
+            to.clone_into(&mut account.username);
+        }
+    }
+
+    /// The device has no key packages left.
+    pub(super) fn take_packages(&mut self, device: DeviceRef) {
+        self.devices.entry(device).or_default().packages.clear();
+    }
+
     fn account(&self, id: &[u8]) -> Option<&Account> {
         self.accounts.iter().find(|account| account.id == id)
     }
@@ -332,7 +375,7 @@ impl World {
                 let stock = Some(stock(self.devices.entry(by).or_default()));
                 response::Body::CountKeyPackages(v1::CountKeyPackagesResponse { stock })
             }
-            R::ClaimKeyPackages(request) => response::Body::ClaimKeyPackages(self.claim(by, &request)),
+            R::ClaimKeyPackages(request) => response::Body::ClaimKeyPackages(self.claim(by, &request)?),
             R::ReserveGroup(_) => response::Body::ReserveGroup(v1::ReserveGroupResponse {
                 group_id: crate::entropy::random::<32>().to_vec().into(),
             }),
@@ -358,9 +401,13 @@ impl World {
             }
             R::ListGroups(_) => response::Body::ListGroups(self.list(by)),
             R::LeaveGroup(_) => response::Body::LeaveGroup(v1::LeaveGroupResponse {}),
-            R::ConfirmEpoch(_) => response::Body::ConfirmEpoch(v1::ConfirmEpochResponse { frozen: false }),
+            R::ConfirmEpoch(request) => {
+                let group = self.groups.get_mut(request.group_id.as_ref()).ok_or_else(not_found)?;
+                response::Body::ConfirmEpoch(v1::ConfirmEpochResponse { frozen: group.confirm(by, &request) })
+            }
+            R::ResetGroup(request) => response::Body::ResetGroup(self.reset(by, &request)?),
             R::SendMessage(request) => {
-                let answer = self.send(by, request)?;
+                let answer = self.send(by, &request)?;
                 self.pump();
                 response::Body::SendMessage(answer)
             }
@@ -383,7 +430,13 @@ impl World {
                 }
                 response::Body::SetRelation(v1::SetRelationResponse { relation })
             }
-            R::FetchEntries(request) => response::Body::FetchEntries(self.fetch(by, &request)),
+            R::FetchEntries(request) => {
+                let mut answer = self.fetch(by, &request);
+                if let Some((_, tamper)) = self.tamper.filter(|(whose, _)| self.tampers_always && *whose == by) {
+                    answer.entries.iter_mut().for_each(tamper);
+                }
+                response::Body::FetchEntries(answer)
+            }
             _ => return Err(failure(v1::FailureCode::Unimplemented)),
         };
         Ok(answer)
@@ -404,9 +457,13 @@ impl World {
         })
     }
 
-    fn claim(&mut self, by: DeviceRef, request: &v1::ClaimKeyPackagesRequest) -> v1::ClaimKeyPackagesResponse {
+    fn claim(
+        &mut self,
+        by: DeviceRef,
+        request: &v1::ClaimKeyPackagesRequest,
+    ) -> Result<v1::ClaimKeyPackagesResponse, v1::Failure> {
         if let Some(known) = self.claims.get(request.claim_id.as_ref()) {
-            return known.clone();
+            return if self.forgets_claims { Err(failure(v1::FailureCode::Conflict)) } else { Ok(known.clone()) };
         }
         let mut answer = v1::ClaimKeyPackagesResponse::default();
         for (of, device) in &mut self.devices {
@@ -419,7 +476,7 @@ impl World {
             answer.key_packages.push(v1::ClaimedKeyPackage { device: Some(reference), key_package: device.packages.remove(0) });
         }
         self.claims.insert(request.claim_id.to_vec(), answer.clone());
-        answer
+        Ok(answer)
     }
 
     fn create(&mut self, by: DeviceRef, request: &v1::CreateGroupRequest) -> v1::CreateGroupResponse {
@@ -436,11 +493,34 @@ impl World {
         v1::CreateGroupResponse::default()
     }
 
+    /// In place of a frozen group, once.
+    fn reset(&mut self, by: DeviceRef, request: &v1::ResetGroupRequest) -> Result<v1::ResetGroupResponse, v1::Failure> {
+        let id: [u8; 32] = request.new_group_id.as_ref().try_into().expect("32 bytes");
+        let old = self.groups.get_mut(request.group_id.as_ref()).ok_or_else(not_found)?;
+        if old.successor.is_none() && (!old.frozen || old.epoch != request.epoch) {
+            return Err(failure(v1::FailureCode::Conflict));
+        }
+        let successor = *old.successor.get_or_insert(id);
+        if successor == id {
+            let group = self.groups.entry(id).or_default();
+            group.info = request.group_info.clone();
+            group.windows.insert(by, (0, None));
+        }
+        Ok(v1::ResetGroupResponse { successor: successor.to_vec().into() })
+    }
+
     fn submit(&mut self, by: DeviceRef, request: v1::SubmitCommitRequest) -> Result<Outcome, v1::Failure> {
         let id: [u8; 32] = request.group_id.as_ref().try_into().map_err(|_| not_found())?;
         let group = self.groups.get_mut(&id).ok_or_else(not_found)?;
         if let Some(accepted) = group.bundles.get(request.commit.as_ref()) {
             return Ok(Outcome::Accepted(v1::CommitAccepted { duplicate: true, ..accepted.clone() }));
+        }
+        if group.frozen {
+            return Err(failure(v1::FailureCode::Forbidden));
+        }
+        if self.refuses_adds > 0 && !request.welcome.is_empty() {
+            self.refuses_adds -= 1;
+            return Err(failure(v1::FailureCode::InvalidArgument));
         }
         if Mls::epoch_of(&request.commit).expect("a commit") != group.epoch {
             let stale = Some(group.stale(by));
@@ -451,6 +531,7 @@ impl World {
         let after = members(&request.group_info);
         let seq = group.append(by, Vec::new(), Body::Commit(request.commit.clone()));
         group.epoch += 1;
+        group.nacks.clear();
         group.info = request.group_info;
         group.oldest = group.oldest.max(group.epoch.saturating_sub(3));
         for message in request.messages {
@@ -487,14 +568,17 @@ impl World {
         Ok(Outcome::Accepted(accepted))
     }
 
-    fn send(&mut self, by: DeviceRef, request: v1::SendMessageRequest) -> Result<v1::SendMessageResponse, v1::Failure> {
+    fn send(&mut self, by: DeviceRef, request: &v1::SendMessageRequest) -> Result<v1::SendMessageResponse, v1::Failure> {
         let group = self.groups.get_mut(request.group_id.as_ref()).ok_or_else(not_found)?;
-        let message = request.message.unwrap_or_default();
+        let message = request.message.clone().unwrap_or_default();
         if let Some(known) = group.log.iter().find(|stored| stored.by == by && stored.client_id == message.client_id.as_ref()) {
             return Ok(v1::SendMessageResponse { seq: known.entry.seq, time_ms: known.entry.time_ms, duplicate: true });
         }
         if group.windows.get(&by).is_none_or(|window| window.1.is_some()) {
             return Err(not_found());
+        }
+        if group.frozen {
+            return Err(failure(v1::FailureCode::Forbidden));
         }
         let epoch = Mls::epoch_of(&message.ciphertext).expect("a private message");
         if epoch < group.oldest || epoch > group.epoch {
@@ -502,6 +586,12 @@ impl World {
             return Err(v1::Failure { details, ..failure(v1::FailureCode::StaleEpoch) });
         }
         let seq = group.append(by, message.client_id.to_vec(), Body::Message(message.ciphertext));
+        let stored = group.log.last_mut().expect("it was just appended");
+        stored.entry.urgent = message.urgent;
+        stored.entry.expires_at_ms = if message.ttl_seconds == 0 { 0 } else { seq + message.ttl_seconds * 1000 };
+        if let Some((_, expire)) = self.expires.filter(|(id, _)| id == request.group_id.as_ref()) {
+            expire(&mut stored.entry, *group.running.last().expect("with its hash"));
+        }
         Ok(v1::SendMessageResponse { seq, time_ms: seq, duplicate: false })
     }
 
@@ -521,6 +611,8 @@ impl World {
             group_id: id.to_vec().into(),
             epoch: group.epoch,
             joined: group.windows.get(&by).is_some_and(|window| window.1.is_none()),
+            frozen: group.frozen,
+            successor: group.successor.map(|id| id.to_vec().into()).unwrap_or_default(),
             ..v1::GroupSummary::default()
         };
         let groups = self.groups.iter().filter(|(_, group)| member(group)).map(summary).collect();
@@ -554,9 +646,20 @@ impl World {
 }
 
 impl Group {
+    /// Two accounts, or the only one beside the committer's, freeze it.
+    fn confirm(&mut self, by: DeviceRef, request: &v1::ConfirmEpochRequest) -> bool {
+        if request.epoch == self.epoch && matches!(request.verdict, Some(v1::confirm_epoch_request::Verdict::Nack(true))) {
+            self.nacks.insert(by.account);
+            let open = self.windows.iter().filter(|(_, window)| window.1.is_none());
+            let accounts: BTreeSet<[u8; 16]> = open.map(|(device, _)| device.account).collect();
+            self.frozen |= self.nacks.len() >= 2 || accounts.len() == 2;
+        }
+        self.frozen
+    }
+
     fn append(&mut self, by: DeviceRef, client_id: Vec<u8>, body: Body) -> u64 {
         let seq = self.log.len() as u64 + 1;
-        let entry = v1::Entry { seq, time_ms: seq, body: Some(body) };
+        let entry = v1::Entry { seq, time_ms: seq, body: Some(body), ..v1::Entry::default() };
         let previous = self.running.last().copied().unwrap_or(START);
         self.running.push(running_hash(&previous, seq, &hash_of(&entry).expect("it has a body")));
         self.log.push(Stored { by, client_id, entry });
@@ -578,7 +681,7 @@ impl Group {
 impl Stored {
     fn seen_by(&self, device: DeviceRef) -> v1::Entry {
         let mut entry = self.entry.clone();
-        if self.by == device {
+        if self.by == device && !matches!(entry.body, Some(Body::Skipped(_))) {
             let what = match &entry.body {
                 Some(Body::Commit(bytes) | Body::Proposal(bytes)) => {
                     use sha2::Digest as _;
@@ -602,7 +705,7 @@ fn deliver(session: &mut Session, id: &[u8], entries: Vec<v1::Entry>) {
 
 fn append_device(device: &mut Device, body: Body) {
     let seq = device.log.len() as u64 + 1;
-    device.log.push(v1::Entry { seq, time_ms: 0, body: Some(body) });
+    device.log.push(v1::Entry { seq, body: Some(body), ..v1::Entry::default() });
 }
 
 fn stock(device: &Device) -> v1::KeyPackageStock {

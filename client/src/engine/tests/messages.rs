@@ -128,3 +128,38 @@ async fn a_split_view_is_noticed_by_the_other_members() {
         }
     }
 }
+
+/// What has expired is told so; everything else that does not come is missed.
+fn expire(entry: &mut v1::Entry, running: [u8; 32]) {
+    let skipped = v1::Skipped { to: entry.seq, reason: v1::SkippedReason::Expired.into(), running_hash: running.to_vec().into() };
+    entry.body = Some(Body::Skipped(skipped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_expired_is_not_missed_and_everything_else_is() {
+    for (ttl_seconds, alarms) in [(60, false), (0, true)] {
+        let server = FakeServer::default();
+        let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+        let (a, b) = (ann.open().await, ben.open().await);
+        let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+        until_agreed(group, &[&a, &b]).await;
+        a.send(group, "first").await.expect("sent");
+        until_texts(&b, &["first"]).await;
+        let mut events = b.events();
+        server.world().expires = Some((group, expire));
+        a.send_with(group, "gone", crate::SendOptions { ttl_seconds, urgent: false }).await.expect("sent");
+        server.world().expires = None;
+        let sent = a.send_with(group, "soon", crate::SendOptions { ttl_seconds: 3600, urgent: true }).await.expect("sent");
+        a.send(group, "last").await.expect("sent");
+        let got = until_texts(&b, &["first", "soon", "last"]).await;
+        assert!(got[1].urgent && got[1].expires_at_ms.is_some() && got[1].seq == sent.seq);
+        assert!(!got[2].urgent && got[2].expires_at_ms.is_none());
+        let mut alarmed = false;
+        while let Ok(event) = events.try_recv() {
+            alarmed |= matches!(event, Event::Alarm { .. });
+        }
+        assert_eq!(alarmed, alarms, "a life of {ttl_seconds} s");
+        let own = a.history(group, 10).await.expect("readable");
+        assert!(own.iter().any(|message| message.text == "soon" && message.urgent && message.expires_at_ms.is_some()));
+    }
+}

@@ -7,7 +7,9 @@ mod fake;
 mod messages;
 mod receipts;
 mod relations;
+mod resets;
 mod signals;
+mod trust;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
