@@ -20,6 +20,7 @@ fn main() -> io::Result<()> {
         .type_attribute(".sovereign.v1.FailureCode", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.RegistrationMode", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.DeviceState", "#[derive(Debug)]")
+        .type_attribute(".sovereign.v1.AccountState", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.SkippedReason", "#[derive(Debug)]")
         .service_generator(Box::new(Calls))
         .compile_fds(descriptors)?;

@@ -76,6 +76,10 @@ pub const PROPOSAL: usize = 8 * 1024;
 pub const MANIFESTS_PER_PAGE: usize = 64;
 /// Groups of one page.
 pub const GROUPS_PER_PAGE: usize = 256;
+/// Accounts, devices or sessions of one page of an operator's list.
+pub const OPERATOR_PAGE: usize = 256;
+/// Hex digits by which an operator names a device at least.
+pub const DEVICE_ID_PREFIX: usize = 8;
 /// Length of a password in bytes.
 pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=256;
 /// Uses of one invite.

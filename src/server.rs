@@ -9,7 +9,7 @@ use sovereign_proto::v1::RegistrationMode;
 
 use crate::{
     auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets},
-    clock::Clock,
+    clock::{Clock, Instant, monotonic},
     duties::Duties,
     entropy,
     groups::Groups,
@@ -37,6 +37,8 @@ pub struct Server {
     pub groups: Groups,
     /// What groups still need from one of their members.
     pub duties: Duties,
+    /// When this server was composed.
+    pub started: Instant,
     /// New requests are answered `unavailable`.
     draining: AtomicBool,
 }
@@ -86,7 +88,8 @@ impl Server {
     #[must_use]
     pub fn new(settings: Settings, clock: Clock, store: Store, auth: Auth) -> Self {
         let (hub, groups, duties) = (Hub::default(), Groups::default(), Duties::default());
-        Self { settings, clock, store, hub, auth, groups, duties, draining: AtomicBool::new(false) }
+        let started = monotonic();
+        Self { settings, clock, store, hub, auth, groups, duties, started, draining: AtomicBool::new(false) }
     }
 
     /// From now on new requests are answered `unavailable`, and every session says goodbye once it has answered what is

@@ -37,6 +37,9 @@ pub async fn admit(
     // Registered before the snapshot is read: what is stored behind the snapshot wakes this connection.
     let registration = server.hub.register(device_id, account_id, Arc::clone(&connection.inbox));
     let (identity, news, told) = if state == DeviceState::Pending {
+        // Whoever was shut out a moment ago was not found in the hub; from here on it is. Of an active device the store
+        // looks in the same way below.
+        look_up(server, &device).await?;
         (Identity::Pending(device), Vec::new(), None)
     } else {
         let groups = server.store.readable_groups(device_id).await?;

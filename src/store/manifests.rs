@@ -106,7 +106,7 @@ impl Txn<'_> {
     }
 
     /// Takes everything from a device but its leaves, which only commits can remove. Gives the groups that have one.
-    fn revoke(&mut self, device_no: i64) -> Sql<Vec<GroupId>> {
+    pub(super) fn revoke(&mut self, device_no: i64) -> Sql<Vec<GroupId>> {
         self.set_state(device_no, DeviceState::Revoked)?;
         for sql in [
             "UPDATE windows SET state = 2 WHERE device_no = ?1",

@@ -11,12 +11,13 @@ use super::{
 };
 
 /// Every migration; the number of one is its place from 1.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../migrations/0001_accounts.sql"),
     include_str!("../../migrations/0002_admission.sql"),
     include_str!("../../migrations/0003_key_packages.sql"),
     include_str!("../../migrations/0004_logs.sql"),
     include_str!("../../migrations/0005_groups.sql"),
+    include_str!("../../migrations/0008_operator.sql"),
 ];
 
 /// The newest schema version.

@@ -24,7 +24,9 @@ mod maintenance;
 mod manifests;
 mod messages;
 mod migrate;
+mod operator;
 mod options;
+mod overview;
 mod pages;
 mod proposals;
 mod rosters;
@@ -78,10 +80,13 @@ struct Inner {
     stopped: watch::Receiver<()>,
     generation: u64,
     clock: Clock,
+    /// Key packages in stock below which a device counts as low.
+    key_packages_low: u32,
+    disk_reserve: u64,
     /// Where the next call of `trim` goes on.
     trimmed_to: Arc<Mutex<maintenance::Place>>,
     /// Held as long as the database is open.
-    _directory: DataDir,
+    directory: DataDir,
 }
 
 impl Store {
@@ -96,6 +101,7 @@ impl Store {
         let ledger = Ledger::load(&db, options.ledger_keys)?;
         directory.sync()?;
 
+        let (key_packages_low, disk_reserve) = (options.key_packages_low, options.disk_reserve);
         let (fail, failed) = watch::channel(false);
         let (stop, stopped) = watch::channel(());
         let tail = Arc::new(Tail::new(options.tail_bytes));
@@ -111,8 +117,10 @@ impl Store {
             stopped,
             generation,
             clock,
+            key_packages_low,
+            disk_reserve,
             trimmed_to: Arc::default(),
-            _directory: directory.clone(),
+            directory: directory.clone(),
         })))
     }
 
@@ -131,6 +139,16 @@ impl Store {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Bytes of the write-ahead log's file, bytes that are free on the disk, and how many of those must stay free. What
+    /// the system does not say counts as 0, or as unbounded room.
+    #[must_use]
+    pub fn disk(&self) -> DiskUse {
+        let directory = self.0.directory.path();
+        let wal_bytes = std::fs::metadata(directory.join("sovereign.db-wal")).map_or(0, |metadata| metadata.len());
+        let free = rustix::fs::statvfs(directory).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        DiskUse { wal_bytes, free_bytes: free.unwrap_or(u64::MAX), reserve_bytes: self.0.disk_reserve }
     }
 
     /// The entries of a log behind `after` up to its head, if all of them are in memory; `None`: ask

@@ -7,6 +7,7 @@ mod key_packages;
 mod log;
 mod manifests;
 mod messages;
+mod overview;
 mod sessions;
 
 pub use self::{
@@ -17,6 +18,7 @@ pub use self::{
     log::{Item, LogPosition, Page, SenderRef, SkipReason, StoredEntry},
     manifests::{NewManifest, PublishOutcome},
     messages::{Append, AppendOutcome, NewMessage},
+    overview::{AccountOverview, Census, Deletion, DeviceOverview, DiskUse, RevokeOutcome},
     sessions::{NewToken, RotateOutcome, SignInOutcome, SignedIn},
 };
 
