@@ -80,6 +80,14 @@ pub const GROUPS_PER_PAGE: usize = 256;
 pub const OPERATOR_PAGE: usize = 256;
 /// Hex digits by which an operator names a device at least.
 pub const DEVICE_ID_PREFIX: usize = 8;
+/// Bytes of a server notice.
+pub const NOTICE: usize = 4 * 1024;
+/// Notices that may be on their way into logs at once.
+pub const NOTICES_OPEN: u64 = 16;
+/// Devices whose logs get a notice in one transaction: a few milliseconds of the writer.
+pub const NOTICE_BATCH: usize = 256;
+/// How long a notice's sender waits for it to reach everybody; the rest is done behind.
+pub const NOTICE_PATIENCE: Duration = Duration::from_secs(20);
 /// Length of a password in bytes.
 pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=256;
 /// Uses of one invite.

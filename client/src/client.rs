@@ -13,7 +13,7 @@ use crate::{
     enrolment,
     error::Error,
     mls::{DeviceRef, Mls},
-    model::{AccountInfo, DeviceInfo, Event, GroupInfo, Message, Options, Policy, Sent},
+    model::{AccountInfo, DeviceInfo, Event, GroupInfo, InboxItem, Message, Options, Policy, Sent},
     vault::{Space, Vault},
 };
 
@@ -190,7 +190,12 @@ impl Client {
         self.engine.run(|work| work.unlistened(limit))
     }
 
-    /// The messages up to this local number have been shown, and will not come again.
+    /// At most `limit` messages and notices of the server that no listener has marked yet, in the order they came.
+    pub async fn inbox(&self, limit: usize) -> Result<Vec<InboxItem>, Error> {
+        self.engine.run(|work| work.inbox(limit))
+    }
+
+    /// What stands in the inbox up to this local number has been shown, and will not come again.
     pub async fn mark_listened(&self, local_no: u64) -> Result<(), Error> {
         self.engine.run(|work| work.mark_listened(local_no))
     }

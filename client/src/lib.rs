@@ -20,7 +20,7 @@ pub use self::{
     connection::{Cause, ConnectionState},
     error::{Error, ErrorClass},
     model::{
-        AccountInfo, Alarm, Availability, Contact, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, Member, Message,
-        Options, Policy, Presence, Relation, Sent,
+        AccountInfo, Alarm, Availability, Contact, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, InboxItem, Member,
+        Message, Notice, Options, Policy, Presence, Relation, Sent,
     },
 };

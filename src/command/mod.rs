@@ -10,6 +10,7 @@ mod failure;
 mod flags;
 mod invite;
 mod listing;
+mod notice;
 mod operator;
 mod ready;
 mod serve;
@@ -70,6 +71,8 @@ enum Verb {
     /// List live connections, and end one.
     #[command(subcommand)]
     Session(session::Verb),
+    /// Say something to everybody, or to one account. Not end-to-end encrypted.
+    Notice(notice::Arguments),
     /// Tell how the server is: connections, backlog, disk.
     Status(status::Arguments),
     /// The local certificate authority.
@@ -107,6 +110,7 @@ fn verb(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Failu
         Verb::User(verb) => user::run(verb, &flags.load()?),
         Verb::Device(verb) => device::run(verb, &flags.load()?),
         Verb::Session(verb) => session::run(verb, &flags.load()?),
+        Verb::Notice(arguments) => notice::run(arguments, &flags.load()?),
         Verb::Status(arguments) => status::run(&arguments, &flags.load()?),
         Verb::Ca(verb) => authority::run(&verb, &flags.load()?),
         Verb::Config(verb) => configuration::run(&verb, &flags.load()?),

@@ -20,6 +20,7 @@ use crate::{
     auth::server_key,
     clock::Clock,
     config::Config,
+    requests::notices,
     server::Server,
     session::{self, Peer, link::Link},
     store::DataDir,
@@ -52,6 +53,8 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     let (stop, stopped) = watch::channel(false);
     let options = compose::listener_options(config, &url, port);
     let accepting = tokio::spawn(transport::serve(listener, tls.clone(), options, Live(Arc::clone(&server)), stopped.clone()));
+    // What a crash or a stop interrupted.
+    tokio::spawn(notices::deliver_all(Arc::clone(&server)));
     let operators = control(data, &server, config.frame_bytes_max, stopped.clone())?;
     let upkeep = upkeep::start(&server, &tls, &stopped);
     let welcome = welcome::text(&server, &config.data, first_start).await?;

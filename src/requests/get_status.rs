@@ -30,6 +30,7 @@ impl Handle for GetStatusRequest {
             wal_bytes: disk.wal_bytes,
             disk_free_bytes: disk.free_bytes,
             disk_reserve_bytes: disk.reserve_bytes,
+            notices_open: census.notices_open,
         })
     }
 }

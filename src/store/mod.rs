@@ -24,6 +24,7 @@ mod maintenance;
 mod manifests;
 mod messages;
 mod migrate;
+mod notices;
 mod operator;
 mod options;
 mod overview;

@@ -122,6 +122,7 @@ fn census(db: &Connection, low: u32) -> Sql<Census> {
         )?,
         key_packages,
         devices_low,
+        notices_open: number("SELECT count(*) FROM notices")?,
     })
 }
 

@@ -7,6 +7,7 @@ mod key_packages;
 mod log;
 mod manifests;
 mod messages;
+mod notices;
 mod overview;
 mod sessions;
 
@@ -18,6 +19,7 @@ pub use self::{
     log::{Item, LogPosition, Page, SenderRef, SkipReason, StoredEntry},
     manifests::{NewManifest, PublishOutcome},
     messages::{Append, AppendOutcome, NewMessage},
+    notices::{NewNotice, NoticeOutcome, NoticeStep},
     overview::{AccountOverview, Census, Deletion, DeviceOverview, DiskUse, RevokeOutcome},
     sessions::{NewToken, RotateOutcome, SignInOutcome, SignedIn},
 };

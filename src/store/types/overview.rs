@@ -76,6 +76,8 @@ pub struct Census {
     pub key_packages: u64,
     /// Active devices with fewer than they are warned for.
     pub devices_low: u64,
+    /// Notices that are on their way into logs.
+    pub notices_open: u64,
 }
 
 /// How a device's revocation by an operator ended.

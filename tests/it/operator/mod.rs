@@ -2,6 +2,7 @@
 
 mod accounts;
 mod devices;
+mod notices;
 mod status;
 
 use serde_json::Value;

@@ -32,6 +32,7 @@ mod reset_password;
 mod revoke_device;
 mod revoke_invite;
 mod send_message;
+mod send_notice;
 mod set_account_enabled;
 mod show_account;
 mod sign_in;
