@@ -4,6 +4,7 @@
 //! this file ([`delivery`], [`heartbeat`]) and in [`crate::requests`].
 
 mod delivery;
+mod expiry;
 mod handshake;
 mod heartbeat;
 pub mod link;
@@ -19,6 +20,7 @@ use sovereign_proto::v1::{self, push};
 pub use self::handshake::{Credential, Peer};
 use self::{
     delivery::{Delivery, Step},
+    expiry::Expiry,
     heartbeat::{Due, Heartbeat},
     link::{Event, Incoming, Link},
     work::{Done, Work},
@@ -95,6 +97,8 @@ struct Session<L> {
     /// Acknowledgements are being made durable.
     acknowledging: bool,
     heartbeat: Heartbeat,
+    /// The end of the token it came by.
+    expiry: Option<Expiry>,
     /// Since when the socket has not taken all that was fed to it, or has at least made progress.
     refusing_since: Option<Instant>,
     /// Bytes fed so far, and how many of them the socket had taken at the last look.
@@ -256,6 +260,10 @@ impl<L: Link> Session<L> {
         let was_guest = self.guest();
         match result {
             Ok(body) => {
+                // A fresh token on this connection takes the place of the one it came by.
+                if let (v1::response::Body::IssueToken(issued), Some(_)) = (&body, &self.expiry) {
+                    self.expire_at(Some(issued.expires_at_ms));
+                }
                 self.feed(codec::response(id, body));
                 self.admit();
             }
@@ -349,7 +357,8 @@ impl<L: Link> Session<L> {
         let guest = self.guest_since.map(|since| since + self.server.settings.authentication_deadline);
         // The timer rests while this side has stopped reading: the peer's silence is not its own.
         let heartbeat = if self.may_read() { self.heartbeat.deadline() } else { monotonic() + self.server.settings.heartbeat };
-        [slow, guest].into_iter().flatten().fold(heartbeat, Instant::min)
+        let expiry = self.expiry.map(|expiry| expiry.deadline());
+        [slow, guest, expiry].into_iter().flatten().fold(heartbeat, Instant::min)
     }
 
     fn timed_out(&mut self) {
@@ -366,6 +375,8 @@ impl<L: Link> Session<L> {
             } else {
                 self.refusing_since = Some(now);
             }
+        } else if self.expiry.is_some_and(|expiry| now >= expiry.deadline()) {
+            self.expire(now);
         } else if !self.may_read() {
             self.heartbeat.heard(now);
         } else {
@@ -377,6 +388,17 @@ impl<L: Link> Session<L> {
                     self.link.feed_ping();
                 }
             }
+        }
+    }
+
+    /// The token that the session came by ends soon, or has ended.
+    fn expire(&mut self, now: Instant) {
+        match self.expiry.as_mut().map(|expiry| expiry.due(now)) {
+            Some(expiry::Due::Warning(expires_at_ms)) => {
+                self.feed(codec::push(push::Body::SessionExpiring(v1::SessionExpiring { expires_at_ms })));
+            }
+            Some(expiry::Due::End) => self.close(CloseCode::SessionEnded),
+            Some(expiry::Due::Nothing) | None => {}
         }
     }
 }

@@ -18,9 +18,7 @@ async fn notices(harness: &Harness, leaf: Leaf) -> usize {
     let page = harness.page(LogId::Device(leaf.device_id), leaf, 0).await.expect("its own log");
     let body = &b"words of the operator"[..];
     let hash = sovereign_proto::log::entry_hash(Kind::Notice, body);
-    let words = |item: &&Item| {
-        matches!(item, Item::Entry(entry) if entry.kind == Kind::Notice && entry.body == body && entry.entry_hash == hash)
-    };
+    let words = |item: &&Item| matches!(item, Item::Entry(entry) if entry.kind == Kind::Notice && entry.body == body && entry.entry_hash == hash);
     page.items.iter().filter(words).count()
 }
 
