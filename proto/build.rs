@@ -36,12 +36,13 @@ impl ServiceGenerator for Calls {
     fn generate(&mut self, service: Service, code: &mut String) {
         let mut table = String::new();
         let mut names = String::new();
-        for method in &service.methods {
+        for (index, method) in service.methods.iter().enumerate() {
             let (name, request, response) = (&method.proto_name, &method.input_type, &method.output_type);
             writeln!(
                 code,
                 "impl crate::Call for {request} {{\n    \
                      const NAME: &'static str = \"{name}\";\n    \
+                     const INDEX: usize = {index};\n    \
                      type Response = {response};\n    \
                      fn into_body(self) -> request::Body {{ request::Body::{name}(self) }}\n    \
                      fn from_body(body: response::Body) -> Option<Self::Response> {{\n        \

@@ -80,6 +80,8 @@ pub const GROUPS_PER_PAGE: usize = 256;
 pub const OPERATOR_PAGE: usize = 256;
 /// Hex digits by which an operator names a device at least.
 pub const DEVICE_ID_PREFIX: usize = 8;
+/// How old the numbers of the store may be that metrics tell.
+pub const CENSUS_AGE: Duration = Duration::from_secs(30);
 /// Bytes of a server notice.
 pub const NOTICE: usize = 4 * 1024;
 /// Notices that may be on their way into logs at once.

@@ -39,7 +39,10 @@ pub(super) fn run(verb: Verb, config: &Config) -> Result<(), Failure> {
         Verb::List { username, json } => list(config, &username.unwrap_or_default(), json),
         Verb::Revoke { id } => {
             let revoked = operator::call(config, RevokeDeviceRequest { id })?;
-            eprintln!("revoked a device of {}; the members of {} groups are asked to remove it", revoked.username, revoked.groups);
+            eprintln!(
+                "revoked a device of {}; the members of {} groups are asked to remove it",
+                revoked.username, revoked.groups
+            );
             Ok(())
         }
     }

@@ -47,5 +47,9 @@ fn from_standard_input() -> Result<String, Failure> {
     let limit = NOTICE as u64 + 1;
     std::io::stdin().take(limit).read_to_string(&mut text).map_err(|error| Failure::io("standard input", &error))?;
     let text = text.trim_end();
-    if text.is_empty() { Err(Failure::new(Exit::Usage, "there is nothing to say on standard input")) } else { Ok(text.to_owned()) }
+    if text.is_empty() {
+        Err(Failure::new(Exit::Usage, "there is nothing to say on standard input"))
+    } else {
+        Ok(text.to_owned())
+    }
 }

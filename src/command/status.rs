@@ -20,8 +20,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<(), Failure> {
-    let (status, running) =
-        operator::ask_on(config, |operator| Ok((operator.ask(GetStatusRequest {})?, !operator.is_alone())))?;
+    let (status, running) = operator::ask_on(config, |operator| Ok((operator.ask(GetStatusRequest {})?, !operator.is_alone())))?;
     if arguments.json {
         return listing::print(&format!("{}\n", object(&status, running)));
     }
@@ -42,10 +41,7 @@ fn facts_of(status: &GetStatusResponse, running: bool) -> Vec<(&'static str, Str
     facts.extend([
         ("accounts", format!("{}, {} of them disabled", status.accounts, status.accounts_disabled)),
         ("devices", format!("{} active, {} wait for approval", status.devices_active, status.devices_pending)),
-        (
-            "groups",
-            format!("{}, {} behind, {} frozen", status.groups, status.groups_behind, status.groups_frozen),
-        ),
+        ("groups", format!("{}, {} behind, {} frozen", status.groups, status.groups_behind, status.groups_frozen)),
         ("backlog", format!("{} entries not delivered", status.undelivered)),
         ("notices", format!("{} on their way", status.notices_open)),
         ("key packages", format!("{} in stock, {} devices run low", status.key_packages, status.devices_low)),

@@ -152,8 +152,7 @@ fn reset_password(config: &Config, username: String, file: Option<&Path>) -> Res
 }
 
 fn delete(config: &Config, username: String, yes: bool) -> Result<(), Failure> {
-    let ShowAccountResponse { account, groups, .. } =
-        operator::call(config, ShowAccountRequest { username: username.clone() })?;
+    let ShowAccountResponse { account, groups, .. } = operator::call(config, ShowAccountRequest { username: username.clone() })?;
     let account = account.unwrap_or_default();
     let question = format!(
         "{} has {} devices and is in {groups} groups. Deleting it cannot be undone.",
@@ -162,7 +161,10 @@ fn delete(config: &Config, username: String, yes: bool) -> Result<(), Failure> {
     );
     confirm::irreversible(yes, &question, &account.username)?;
     let deleted = operator::call(config, DeleteAccountRequest { username })?;
-    eprintln!("deleted; {} devices are revoked, and the members of {} groups are asked to remove them", deleted.devices, deleted.groups);
+    eprintln!(
+        "deleted; {} devices are revoked, and the members of {} groups are asked to remove them",
+        deleted.devices, deleted.groups
+    );
     Ok(())
 }
 

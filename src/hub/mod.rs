@@ -161,8 +161,9 @@ impl Hub {
     /// The live connections with numbers above `after`, ascending, of one account or of all, at most `limit`.
     #[must_use]
     pub fn sessions(&self, account: Option<AccountId>, after: u64, limit: usize) -> Vec<LiveSession> {
-        let wanted =
-            |registered: &Registered| registered.connection > after && account.is_none_or(|account| account == registered.account);
+        let wanted = |registered: &Registered| {
+            registered.connection > after && account.is_none_or(|account| account == registered.account)
+        };
         let mut sessions: Vec<LiveSession> = self
             .lock()
             .devices
@@ -283,8 +284,9 @@ mod tests {
     fn sessions_are_numbered_and_end_by_their_number() {
         let hub = Hub::default();
         let inboxes: Vec<_> = (0..3).map(|_| Arc::new(Inbox::default())).collect();
-        let live: Vec<_> =
-            (0..3).map(|n| hub.register(DeviceId([n; 16]), AccountId([n % 2; 16]), Arc::clone(&inboxes[usize::from(n)]))).collect();
+        let live: Vec<_> = (0..3)
+            .map(|n| hub.register(DeviceId([n; 16]), AccountId([n % 2; 16]), Arc::clone(&inboxes[usize::from(n)])))
+            .collect();
         let numbers = |account, after, limit| -> Vec<u64> {
             hub.sessions(account, after, limit).iter().map(|session| session.number).collect()
         };

@@ -11,6 +11,7 @@ use sovereign_proto::{
 
 use crate::{
     caller::{Caller, Connection},
+    clock::monotonic,
     entropy,
     limits::HANDLER_DEADLINE,
     refusal::Refusal,
@@ -79,10 +80,14 @@ pub trait Handle: Call + Send + 'static {
 
 /// Answers a request: exactly one result, also when the handler panics, takes too long or the server drains.
 pub async fn handle(server: &Arc<Server>, connection: &Arc<Connection>, body: request::Body) -> Result<response::Body, Refusal> {
-    if server.is_draining() {
-        return Err(Refusal::unavailable("the server restarts", crate::server::reconnect_after_ms()));
-    }
-    bounded(dispatch(server, connection, body)).await
+    let (index, started) = (index(&body), monotonic());
+    let result = if server.is_draining() {
+        Err(Refusal::unavailable("the server restarts", crate::server::reconnect_after_ms()))
+    } else {
+        bounded(dispatch(server, connection, body)).await
+    };
+    server.metrics.request(index, result.as_ref().err().map(Refusal::code), started.elapsed());
+    result
 }
 
 /// The result of a handler, or a refusal in its place if it panics or takes too long.
@@ -114,6 +119,13 @@ macro_rules! dispatch {
         async fn dispatch(server: &Arc<Server>, connection: &Arc<Connection>, body: request::Body) -> Result<response::Body, Refusal> {
             match body {
                 $(request::Body::$name(request) => Box::pin(gate(server, connection, request)).await.map(response::Body::$name),)*
+            }
+        }
+
+        /// The request's place in the service block.
+        fn index(body: &request::Body) -> usize {
+            match body {
+                $(request::Body::$name(_) => <sovereign_proto::v1::$request as Call>::INDEX,)*
             }
         }
     };

@@ -40,6 +40,7 @@ use crate::{
 
 /// Runs a connection to its end.
 pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
+    let _open = (!peer.operator).then(|| server.metrics.opened());
     let Some(mut session) = Session::open(link, server, peer).await else { return };
     let timer = tokio::time::sleep_until(session.deadline());
     tokio::pin!(timer);
@@ -235,7 +236,7 @@ impl<L: Link> Session<L> {
             Done::Page(log, after, Ok(page)) => {
                 self.reading = false;
                 if let Some(frame) = self.delivery.as_mut().and_then(|delivery| delivery.paged(log, after, page)) {
-                    self.feed(frame);
+                    self.feed_entries(frame);
                 }
             }
             Done::Acknowledged(Ok(groups)) => {
@@ -279,6 +280,7 @@ impl<L: Link> Session<L> {
     }
 
     fn refuse(&mut self, id: u64, refusal: Refusal) {
+        self.server.metrics.refused(refusal.code());
         self.feed(codec::failure(id, refusal.into_failure()));
     }
 
@@ -289,7 +291,7 @@ impl<L: Link> Session<L> {
             match delivery.step(|log, after| self.server.store.tail(log, after)) {
                 Step::Rest => return,
                 Step::Live => self.feed(codec::push(push::Body::Live(v1::Live {}))),
-                Step::Send(frame) => self.feed(frame),
+                Step::Send(frame) => self.feed_entries(frame),
                 Step::Position(log) => self.read_from_store(|server, device| work::position(server, device, log)),
                 Step::Page(log, after) => self.read_from_store(|server, device| work::page(server, device, log, after)),
             }
@@ -332,6 +334,14 @@ impl<L: Link> Session<L> {
         }
     }
 
+    /// Feeds entries of a log.
+    fn feed_entries(&mut self, frame: bytes::Bytes) {
+        if let Some(delivery) = &mut self.delivery {
+            self.server.metrics.delivered(delivery.take_delivered());
+        }
+        self.feed(frame);
+    }
+
     fn feed(&mut self, frame: bytes::Bytes) {
         if matches!(self.phase, Phase::Open | Phase::Draining) {
             self.fed = self.fed.wrapping_add(frame.len());
@@ -343,6 +353,7 @@ impl<L: Link> Session<L> {
     fn close(&mut self, code: CloseCode) {
         if matches!(self.phase, Phase::Open | Phase::Draining) {
             tracing::debug!(code = code as u16, reason = code.reason(), "closing a connection");
+            self.server.metrics.closed(code);
             self.link.start_close(code as u16, code.reason());
             self.phase = Phase::Closing(monotonic() + limits::CLOSE_DEADLINE);
             (self.delivery, self.registration) = (None, None);

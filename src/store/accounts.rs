@@ -18,8 +18,7 @@ const DEVICES_MAX: i64 = 64;
 /// Devices of one account that wait for their approval: who knows the password alone cannot fill the account.
 const PENDING_MAX: i64 = 8;
 
-const ACCOUNT: &str =
-    "SELECT account_id, username, identity_key, enabled, administrator, manifest_version, password_hash, deleted_at IS NOT NULL FROM accounts";
+const ACCOUNT: &str = "SELECT account_id, username, identity_key, enabled, administrator, manifest_version, password_hash, deleted_at IS NOT NULL FROM accounts";
 const DEVICE: &str = "SELECT device_id, account_id, device_key, state, devices.created_at, last_seen, incarnation
                       FROM devices JOIN accounts USING (account_no)";
 

@@ -66,6 +66,7 @@ pub use self::{
 use crate::{
     clock::Clock,
     ids::{LogId, Seq},
+    metrics::WriterMetrics,
 };
 
 /// The store. Clones are handles of the same one; when the last is gone, its threads end.
@@ -84,6 +85,7 @@ struct Inner {
     /// Key packages in stock below which a device counts as low.
     key_packages_low: u32,
     disk_reserve: u64,
+    metrics: Arc<WriterMetrics>,
     /// Where the next call of `trim` goes on.
     trimmed_to: Arc<Mutex<maintenance::Place>>,
     /// Held as long as the database is open.
@@ -107,7 +109,9 @@ impl Store {
         let (stop, stopped) = watch::channel(());
         let tail = Arc::new(Tail::new(options.tail_bytes));
         let readers = Readers::start(&path, options.readers, options.read_queue, fail.clone())?;
-        let writer = Writer::start(db, ledger, directory.path().to_path_buf(), options, tail.clone(), fail, stop)?;
+        let metrics = Arc::new(WriterMetrics::default());
+        let path = directory.path().to_path_buf();
+        let writer = Writer::start(db, ledger, path, options, tail.clone(), metrics.clone(), fail, stop)?;
         let pending = Pending::new(options.pending_acknowledgements);
         Ok(Self(Arc::new(Inner {
             writer,
@@ -120,6 +124,7 @@ impl Store {
             clock,
             key_packages_low,
             disk_reserve,
+            metrics,
             trimmed_to: Arc::default(),
             directory: directory.clone(),
         })))
@@ -140,6 +145,12 @@ impl Store {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// What the writer has counted of itself.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<WriterMetrics> {
+        &self.0.metrics
     }
 
     /// Bytes of the write-ahead log's file, bytes that are free on the disk, and how many of those must stay free. What

@@ -107,7 +107,8 @@ impl Txn<'_> {
     }
 
     fn open_notice(&self, number: i64) -> Sql<Option<Open>> {
-        let sql = "SELECT body_no, body, entry_hash, time, account_no, reached, last_device FROM notices JOIN bodies USING (body_no)
+        let sql =
+            "SELECT body_no, body, entry_hash, time, account_no, reached, last_device FROM notices JOIN bodies USING (body_no)
                    WHERE notice_no = ?1";
         self.db
             .prepare_cached(sql)?

@@ -14,7 +14,8 @@ const PAGE_MAX: usize = 257;
 /// Names looked at for one that is like another at most.
 const NAMES_MAX: i64 = 10_000;
 
-const ACCOUNT: &str = "SELECT account_id, username, enabled, deleted_at IS NOT NULL, administrator, password_hash IS NOT NULL, created_at,
+const ACCOUNT: &str =
+    "SELECT account_id, username, enabled, deleted_at IS NOT NULL, administrator, password_hash IS NOT NULL, created_at,
     (SELECT coalesce(max(last_seen), 0) FROM devices WHERE devices.account_no = accounts.account_no),
     (SELECT count(*) FROM devices WHERE devices.account_no = accounts.account_no AND state = 1),
     (SELECT count(*) FROM devices WHERE devices.account_no = accounts.account_no AND state = 0)
@@ -87,7 +88,8 @@ impl Store {
     /// Usernames of about that length, for a suggestion; at most 10,000.
     pub fn similar_usernames(&self, like: String) -> Answer<Vec<String>> {
         self.read(move |db| {
-            let sql = "SELECT username FROM accounts WHERE deleted_at IS NULL AND abs(length(username) - length(?1)) <= 2 LIMIT ?2";
+            let sql =
+                "SELECT username FROM accounts WHERE deleted_at IS NULL AND abs(length(username) - length(?1)) <= 2 LIMIT ?2";
             db.prepare_cached(sql)?.query_map(params![like, NAMES_MAX], |row| row.get(0))?.collect()
         })
     }
@@ -104,8 +106,7 @@ fn census(db: &Connection, low: u32) -> Sql<Census> {
     let stock = "SELECT coalesce(sum(held), 0), coalesce(sum(held < ?1), 0) FROM
         (SELECT (SELECT count(*) FROM key_packages WHERE key_packages.device_no = devices.device_no AND last_resort = 0) AS held
          FROM devices WHERE state = 1)";
-    let (key_packages, devices_low) =
-        db.prepare_cached(stock)?.query_one([low], |row| Ok((uint(row, 0)?, uint(row, 1)?)))?;
+    let (key_packages, devices_low) = db.prepare_cached(stock)?.query_one([low], |row| Ok((uint(row, 0)?, uint(row, 1)?)))?;
     Ok(Census {
         accounts: number("SELECT count(*) FROM accounts WHERE deleted_at IS NULL")?,
         accounts_disabled: number("SELECT count(*) FROM accounts WHERE deleted_at IS NULL AND enabled = 0")?,

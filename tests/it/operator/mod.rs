@@ -2,6 +2,7 @@
 
 mod accounts;
 mod devices;
+mod metrics;
 mod notices;
 mod status;
 
@@ -18,7 +19,16 @@ async fn objects(server: &TestServer, arguments: &[&str]) -> Vec<Value> {
 /// What the audit table of a stopped server says: what was done, oldest first.
 fn audit(server: &TestServer) -> Vec<String> {
     let bytes = std::fs::read(server.data().join("sovereign.db")).expect("the database is there");
-    let known = ["create invite", "disable account", "enable account", "reset password", "delete account", "revoke device", "end session", "send notice"];
+    let known = [
+        "create invite",
+        "disable account",
+        "enable account",
+        "reset password",
+        "delete account",
+        "revoke device",
+        "end session",
+        "send notice",
+    ];
     let found = |what: &&str| bytes.windows(what.len()).any(|window| window == what.as_bytes());
     known.into_iter().filter(found).map(str::to_owned).collect()
 }

@@ -9,7 +9,10 @@ async fn status_tells_a_running_server_from_a_stopped_one() {
     let ada = Home::join(&server, "ada").await;
     let _listener = ada.listen().await;
     let running = objects(&server, &["status"]).await;
-    assert_eq!((&running[0]["running"], &running[0]["connections"], &running[0]["accounts"]), (&true.into(), &1.into(), &1.into()));
+    assert_eq!(
+        (&running[0]["running"], &running[0]["connections"], &running[0]["accounts"]),
+        (&true.into(), &1.into(), &1.into())
+    );
     let people = server.operate(&["status"]).await;
     for word in ["running", "uptime", "connections", "accounts", "groups", "backlog", "write-ahead log", "disk"] {
         assert!(people.contains(word), "{word:?} is missing: {people}");

@@ -43,10 +43,7 @@ async fn a_deleted_account_is_gone_and_nobody_takes_its_name() {
     assert_eq!(shown.account.expect("an account").state(), AccountState::Deleted);
     assert_eq!(shown.devices[0].key_packages, 0);
     let enable = SetAccountEnabledRequest { username: "bob".into(), enabled: true };
-    for again in [
-        operator.call(enable).await.err(),
-        operator.call(DeleteAccountRequest { username: "bob".into() }).await.err(),
-    ] {
+    for again in [operator.call(enable).await.err(), operator.call(DeleteAccountRequest { username: "bob".into() }).await.err()] {
         let again = again.expect("refused");
         assert_eq!(again.code(), FailureCode::Conflict);
         assert!(again.message.contains("deleted"), "{}", again.message);

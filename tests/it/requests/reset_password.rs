@@ -3,9 +3,7 @@
 use bytes::Bytes;
 use sovereign_proto::{
     signed::PURPOSE_ENROL,
-    v1::{
-        DeviceState, FailureCode, ListDevicesRequest, PingRequest, ResetPasswordRequest, Session, SignInWithPasswordRequest,
-    },
+    v1::{DeviceState, FailureCode, ListDevicesRequest, PingRequest, ResetPasswordRequest, Session, SignInWithPasswordRequest},
 };
 
 use crate::harness::{Raw, TestServer, control::Control, raw::Keys};
