@@ -32,6 +32,7 @@ fn main() -> io::Result<()> {
         .type_attribute(".sovereign.v1.FailureCode", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.RegistrationMode", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.DeviceState", "#[derive(Debug)]")
+        .type_attribute(".sovereign.v1.AccountState", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.SkippedReason", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.PresenceState", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.Relation", "#[derive(Debug)]")
@@ -50,12 +51,13 @@ impl ServiceGenerator for Calls {
     fn generate(&mut self, service: Service, code: &mut String) {
         let mut table = String::new();
         let mut names = String::new();
-        for method in &service.methods {
+        for (index, method) in service.methods.iter().enumerate() {
             let (name, request, response) = (&method.proto_name, &method.input_type, &method.output_type);
             writeln!(
                 code,
                 "impl crate::Call for {request} {{\n    \
                      const NAME: &'static str = \"{name}\";\n    \
+                     const INDEX: usize = {index};\n    \
                      type Response = {response};\n    \
                      fn into_body(self) -> request::Body {{ request::Body::{name}(self) }}\n    \
                      fn from_body(body: response::Body) -> Option<Self::Response> {{\n        \

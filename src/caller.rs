@@ -8,6 +8,7 @@ use std::{
 pub use crate::identity::{Device, Identity};
 
 use crate::{
+    clock::UnixMs,
     hub::{Inbox, Registration},
     ids::LogId,
     refusal::Refusal,
@@ -37,6 +38,8 @@ pub struct Admission {
     pub registration: Registration,
     /// To be looked through before `Live`.
     pub news: Vec<LogId>,
+    /// The end of the token it came by; `None`: it proved its key, or had a ticket.
+    pub expires_at: Option<UnixMs>,
 }
 
 /// A kind of caller.

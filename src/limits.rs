@@ -118,6 +118,20 @@ pub const MANIFESTS_PER_ACCOUNT: u64 = 1024;
 pub const MANIFESTS_PER_PAGE: usize = 64;
 /// Groups of one page.
 pub const GROUPS_PER_PAGE: usize = 256;
+/// Accounts, devices or sessions of one page of an operator's list.
+pub const OPERATOR_PAGE: usize = 256;
+/// Hex digits by which an operator names a device at least.
+pub const DEVICE_ID_PREFIX: usize = 8;
+/// How old the numbers of the store may be that metrics tell.
+pub const CENSUS_AGE: Duration = Duration::from_secs(30);
+/// Bytes of a server notice.
+pub const NOTICE: usize = 4 * 1024;
+/// Notices that may be on their way into logs at once.
+pub const NOTICES_OPEN: u64 = 16;
+/// Devices whose logs get a notice in one transaction: a few milliseconds of the writer.
+pub const NOTICE_BATCH: usize = 256;
+/// How long a notice's sender waits for it to reach everybody; the rest is done behind.
+pub const NOTICE_PATIENCE: Duration = Duration::from_secs(20);
 /// Length of a password in bytes.
 pub const PASSWORD: std::ops::RangeInclusive<usize> = 8..=256;
 /// Uses of one invite.

@@ -1,7 +1,10 @@
 //! The parts that handlers work with, composed once. No part holds the bundle.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -9,13 +12,14 @@ use sovereign_proto::v1::RegistrationMode;
 
 use crate::{
     auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets},
-    clock::Clock,
+    clock::{Clock, Instant, monotonic},
     duties::Duties,
     entropy,
     groups::Groups,
     hub::Hub,
-    limits::Limits,
-    store::Store,
+    limits::{CENSUS_AGE, Limits},
+    metrics::{Gauges, Metrics},
+    store::{Census, Store, StoreError},
 };
 
 /// What this server can do beyond the base protocol, as `Hello` announces it.
@@ -49,6 +53,12 @@ pub struct Server {
     pub groups: Groups,
     /// What groups still need from one of their members.
     pub duties: Duties,
+    /// What is counted where it happens.
+    pub metrics: Arc<Metrics>,
+    /// When this server was composed.
+    pub started: Instant,
+    /// The last census that was taken for metrics.
+    census: tokio::sync::Mutex<Option<(Instant, Census)>>,
     /// New requests are answered `unavailable`.
     draining: AtomicBool,
 }
@@ -98,7 +108,41 @@ impl Server {
     #[must_use]
     pub fn new(settings: Settings, clock: Clock, store: Store, auth: Auth) -> Self {
         let (hub, groups, duties) = (Hub::default(), Groups::default(), Duties::default());
-        Self { settings, clock, store, hub, auth, groups, duties, draining: AtomicBool::new(false) }
+        let (metrics, census, started) = (Arc::default(), tokio::sync::Mutex::default(), monotonic());
+        Self { settings, clock, store, hub, auth, groups, duties, metrics, started, census, draining: AtomicBool::new(false) }
+    }
+
+    /// Everything that is counted, as `OpenMetrics` text. The store is looked through now and then only.
+    pub async fn metrics_text(&self) -> Result<String, StoreError> {
+        let census = self.recent_census().await?;
+        let disk = self.store.disk();
+        let gauges = Gauges {
+            devices_connected: self.hub.len() as u64,
+            accounts: census.accounts,
+            devices: census.devices_active,
+            groups: census.groups,
+            groups_behind: census.groups_behind,
+            groups_frozen: census.groups_frozen,
+            backlog: census.undelivered,
+            key_packages: census.key_packages,
+            devices_low: census.devices_low,
+            notices_open: census.notices_open,
+            wal_bytes: disk.wal_bytes,
+            disk_free_bytes: disk.free_bytes,
+            uptime: self.started.elapsed(),
+        };
+        Ok(self.metrics.text(self.store.metrics(), gauges))
+    }
+
+    async fn recent_census(&self) -> Result<Census, StoreError> {
+        // Who asks meanwhile waits for the same one.
+        let mut known = self.census.lock().await;
+        if let Some((_, census)) = known.filter(|(taken, _)| taken.elapsed() < CENSUS_AGE) {
+            return Ok(census);
+        }
+        let census = self.store.census().await?;
+        *known = Some((monotonic(), census));
+        Ok(census)
     }
 
     /// From now on new requests are answered `unavailable`, and every session says goodbye once it has answered what is

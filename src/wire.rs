@@ -91,5 +91,6 @@ fn stored_body(entry: &StoredEntry) -> Option<v1::entry::Body> {
         Kind::Proposal => Some(Body::Proposal(body)),
         Kind::Welcome => v1::WelcomeEntry::decode(body).ok().map(Body::Welcome),
         Kind::Removed => v1::RemovedEntry::decode(body).ok().map(Body::Removed),
+        Kind::Notice => v1::ServerNotice::decode(body).ok().map(Body::ServerNotice),
     }
 }

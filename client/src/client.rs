@@ -14,8 +14,8 @@ use crate::{
     error::Error,
     mls::{DeviceRef, Mls},
     model::{
-        AccountInfo, Availability, Contact, DeviceInfo, Event, GroupInfo, IdentityInfo, Message, Options, Policy, Presence,
-        Receipt, SendOptions, Sent,
+        AccountInfo, Availability, Contact, DeviceInfo, Event, GroupInfo, IdentityInfo, InboxItem, Message, Options, Policy,
+        Presence, Receipt, SendOptions, Sent,
     },
     vault::{Space, Vault},
 };
@@ -231,7 +231,12 @@ impl Client {
         self.engine.run(|work| work.unlistened(limit))
     }
 
-    /// The messages up to this local number have been shown, and will not come again.
+    /// At most `limit` messages and notices of the server that no listener has marked yet, in the order they came.
+    pub async fn inbox(&self, limit: usize) -> Result<Vec<InboxItem>, Error> {
+        self.engine.run(|work| work.inbox(limit))
+    }
+
+    /// What stands in the inbox up to this local number has been shown, and will not come again.
     pub async fn mark_listened(&self, local_no: u64) -> Result<(), Error> {
         self.engine.run(|work| work.mark_listened(local_no))
     }

@@ -20,7 +20,7 @@ pub use self::{
     connection::{Cause, ConnectionState},
     error::{Error, ErrorClass},
     model::{
-        AccountInfo, Alarm, Availability, Contact, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, IdentityInfo, Member,
-        Message, Options, Policy, Presence, Receipt, Relation, SendOptions, Sent,
+        AccountInfo, Alarm, Availability, Contact, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, IdentityInfo,
+        InboxItem, Member, Message, Notice, Options, Policy, Presence, Receipt, Relation, SendOptions, Sent,
     },
 };

@@ -70,6 +70,37 @@ pub struct Message {
     pub expires_at_ms: Option<u64>,
 }
 
+/// Words of the server's operator. Not end-to-end encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What is said.
+    pub text: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Its number in this device's inbox, ascending, among those of messages.
+    pub local_no: u64,
+}
+
+/// What waits in the inbox until a listener has shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InboxItem {
+    /// Somebody said something.
+    Message(Message),
+    /// The server's operator did.
+    Notice(Notice),
+}
+
+impl InboxItem {
+    /// Its place in the inbox.
+    #[must_use]
+    pub fn local_no(&self) -> u64 {
+        match self {
+            Self::Message(message) => message.local_no,
+            Self::Notice(notice) => notice.local_no,
+        }
+    }
+}
+
 /// A group as this device knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupInfo {
@@ -283,7 +314,8 @@ pub enum Event {
     },
     /// The relation to an account has changed.
     Contact(Contact),
-    /// The server's operator says something to this account or to all. Not end-to-end encrypted.
+    /// The server's operator says something to this account or to all. Not end-to-end encrypted. It stands in the inbox,
+    /// too, until it is marked as shown.
     ServerNotice {
         /// What is said.
         text: String,

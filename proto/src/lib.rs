@@ -21,6 +21,8 @@ pub mod v1 {
 pub trait Call: Sized {
     /// The method's name in the service block.
     const NAME: &'static str;
+    /// Its place in [`v1::REQUEST_NAMES`].
+    const INDEX: usize;
     /// The message that answers it.
     type Response;
     /// The request as it stands in an envelope.

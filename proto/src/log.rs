@@ -19,13 +19,16 @@ pub enum Kind {
     Welcome = 4,
     /// The notice that a window was closed, on a device's own log; the body is the encoded `RemovedEntry`.
     Removed = 5,
+    /// Words of the server's operator, on a device's own log; the body is the encoded `ServerNotice`.
+    Notice = 6,
 }
 
 impl Kind {
     /// The kind that a stored byte names.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Message, Self::Commit, Self::Proposal, Self::Welcome, Self::Removed].into_iter().find(|kind| *kind as u8 == byte)
+        let all = [Self::Message, Self::Commit, Self::Proposal, Self::Welcome, Self::Removed, Self::Notice];
+        all.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 

@@ -38,6 +38,20 @@ pub fn invite_code() -> Zeroizing<String> {
     Zeroizing::new(CROCKFORD.encode(&entropy::random::<16>()))
 }
 
+/// A fresh password for somebody who has lost theirs: 120 bits in groups that can be read out aloud.
+#[must_use]
+pub fn password() -> Zeroizing<String> {
+    let letters = Zeroizing::new(CROCKFORD.encode(&entropy::random::<15>()).to_ascii_lowercase());
+    let mut password = Zeroizing::new(String::with_capacity(29));
+    for (index, letter) in letters.chars().enumerate() {
+        if index > 0 && index % 4 == 0 {
+            password.push('-');
+        }
+        password.push(letter);
+    }
+    password
+}
+
 /// Whether `text` has the form of a token.
 #[must_use]
 pub fn is_token(text: &str) -> bool {

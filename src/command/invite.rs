@@ -1,11 +1,13 @@
 //! `sovereign invite`: links that let people in.
 
 use clap::Subcommand;
+use serde_json::{Value, json};
 use sovereign_proto::v1::{CreateInviteRequest, Invite, ListInvitesRequest, RevokeInviteRequest};
 
 use super::{
     compose, duration,
     failure::{Exit, Failure},
+    listing::{self, Listing},
     operator,
 };
 use crate::config::Config;
@@ -23,9 +25,16 @@ pub(super) enum Verb {
         /// Whoever joins with it becomes an administrator; one use.
         #[arg(long)]
         admin: bool,
+        /// One JSON object instead of the bare link.
+        #[arg(long)]
+        json: bool,
     },
     /// List the invites that are still known.
-    List,
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
     /// Revoke an invite by its id, as `list` shows it.
     Revoke {
         /// The first characters of the id, eight at least.
@@ -35,18 +44,21 @@ pub(super) enum Verb {
 
 pub(super) fn run(verb: Verb, config: &Config) -> Result<(), Failure> {
     match verb {
-        Verb::Create { uses, expires, admin } => {
+        Verb::Create { uses, expires, admin, json } => {
             port_is_known(config)?;
             let request = CreateInviteRequest { uses, expires_in_seconds: expires, administrator: admin };
-            println!("{}", operator::call(config, request)?.link);
+            let made = operator::call(config, request)?;
+            let object = || json!({"link": made.link, "code": made.code, "expires_at_ms": made.expires_at_ms}).to_string();
+            listing::print(&format!("{}\n", if json { object() } else { made.link.clone() }))?;
         }
-        Verb::List => {
+        Verb::List { json } => {
             let invites = operator::call(config, ListInvitesRequest {})?.invites;
             let now = compose::clock(config).now_ms();
-            println!("{:<16}  {:>5}  {:>7}  WHAT", "ID", "LEFT", "EXPIRES");
-            for invite in invites {
-                println!("{}", line(&invite, now));
+            let mut listing = Listing::new(json, &["ID", "LEFT", "EXPIRES", "WHAT"]);
+            for invite in &invites {
+                listing.row(cells(invite, now), object(invite, now));
             }
+            listing.print()?;
         }
         Verb::Revoke { id } => {
             operator::call(config, RevokeInviteRequest { id })?;
@@ -64,15 +76,29 @@ fn port_is_known(config: &Config) -> Result<(), Failure> {
     Err(Failure::new(Exit::Usage, "with port 0 the port is known only while the server runs: start it, or set public_url"))
 }
 
-fn line(invite: &Invite, now: u64) -> String {
+fn cells(invite: &Invite, now: u64) -> [String; 4] {
     let left = invite.expires_at_ms.saturating_sub(now) / 1000;
-    let what = match (invite.revoked, left, invite.administrator) {
+    [invite.id.clone(), invite.uses_left.to_string(), duration::show(left), what(invite, now).to_owned()]
+}
+
+fn object(invite: &Invite, now: u64) -> Value {
+    json!({
+        "id": invite.id,
+        "what": what(invite, now),
+        "uses_left": invite.uses_left,
+        "administrator": invite.administrator,
+        "created_at_ms": invite.created_at_ms,
+        "expires_at_ms": invite.expires_at_ms,
+    })
+}
+
+fn what(invite: &Invite, now: u64) -> &'static str {
+    match (invite.revoked, invite.expires_at_ms <= now, invite.administrator) {
         (true, ..) => "revoked",
-        (_, 0, _) => "expired",
+        (_, true, _) => "expired",
         (_, _, true) => "administrator",
         _ => "member",
-    };
-    format!("{:<16}  {:>5}  {:>7}  {what}", invite.id, invite.uses_left, duration::show(left))
+    }
 }
 
 #[cfg(test)]
@@ -80,10 +106,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_what_an_invite_is_good_for() {
+    fn a_row_says_what_an_invite_is_good_for() {
         let invite = Invite { id: "0123456789abcdef".into(), uses_left: 3, expires_at_ms: 604_800_000, ..Invite::default() };
-        assert_eq!(line(&invite, 0), "0123456789abcdef      3       7d  member");
-        assert!(line(&invite, 604_800_000).ends_with("expired"));
-        assert!(line(&Invite { revoked: true, ..invite }, 0).ends_with("revoked"));
+        assert_eq!(cells(&invite, 0), ["0123456789abcdef", "3", "7d", "member"]);
+        assert_eq!(what(&invite, 604_800_000), "expired");
+        assert_eq!(what(&Invite { revoked: true, ..invite }, 0), "revoked");
     }
 }

@@ -3,13 +3,19 @@
 mod authority;
 mod compose;
 mod configuration;
+mod confirm;
+mod device;
 mod duration;
 mod failure;
 mod flags;
 mod invite;
+mod listing;
+mod notice;
 mod operator;
 mod ready;
 mod serve;
+mod session;
+mod status;
 mod upkeep;
 mod user;
 mod welcome;
@@ -28,6 +34,9 @@ Examples:
   sovereign                                        run with the defaults; the first start prints an invite link
   sovereign serve --data /var/lib/sovereign --listen 0.0.0.0:8443 --public-url https://chat.example:8443
   sovereign invite create --data /var/lib/sovereign --uses 10 --expires 7d
+  sovereign status                                 connections, backlog, disk
+  sovereign user disable ada                       cut ada's connections and refuse its sign-ins
+  sovereign device list ada --json                 one object a line, for scripts
   sovereign config print                           every key with its value, and where that came from
   sovereign ca export > ca.pem                     the local authority, for clients that ask for a file
 
@@ -53,9 +62,19 @@ enum Verb {
     /// Make, list and revoke invites; works whether the server runs or not.
     #[command(subcommand)]
     Invite(invite::Verb),
-    /// Shut an account out, or let it in again.
+    /// List accounts, shut them out, give them new passwords, delete them.
     #[command(subcommand)]
     User(user::Verb),
+    /// List devices, and cut one off for good.
+    #[command(subcommand)]
+    Device(device::Verb),
+    /// List live connections, and end one.
+    #[command(subcommand)]
+    Session(session::Verb),
+    /// Say something to everybody, or to one account. Not end-to-end encrypted.
+    Notice(notice::Arguments),
+    /// Tell how the server is: connections, backlog, disk.
+    Status(status::Arguments),
     /// The local certificate authority.
     #[command(subcommand)]
     Ca(authority::Verb),
@@ -89,6 +108,10 @@ fn verb(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Failu
         Verb::Serve => serve::run(&flags.load()?),
         Verb::Invite(verb) => invite::run(verb, &flags.load()?),
         Verb::User(verb) => user::run(verb, &flags.load()?),
+        Verb::Device(verb) => device::run(verb, &flags.load()?),
+        Verb::Session(verb) => session::run(verb, &flags.load()?),
+        Verb::Notice(arguments) => notice::run(arguments, &flags.load()?),
+        Verb::Status(arguments) => status::run(&arguments, &flags.load()?),
         Verb::Ca(verb) => authority::run(&verb, &flags.load()?),
         Verb::Config(verb) => configuration::run(&verb, &flags.load()?),
     }

@@ -1,18 +1,22 @@
-//! Requests of the operator: over the control socket of the server that runs, else to a server composed for this one
-//! request. Either way the same session and the same handlers answer.
+//! Requests of the operator: over the control socket of the server that runs, else to a server composed for them. Either
+//! way the same session and the same handlers answer.
 
 use std::{
     io::{self, Read as _, Write as _},
     os::unix::net::UnixStream,
+    sync::Arc,
     time::Duration,
 };
 
 use prost::Message as _;
 use sovereign_proto::{
     Call,
-    v1::{Envelope, FailureCode, Request, envelope::Body},
+    v1::{CreateInviteRequest, Envelope, FailureCode, Request, envelope::Body},
 };
-use tokio::runtime;
+use tokio::{
+    runtime::{self, Runtime},
+    task::JoinHandle,
+};
 
 use super::{
     compose,
@@ -21,26 +25,28 @@ use super::{
 };
 use crate::{
     config::Config,
+    limits::HANDLER_DEADLINE,
+    server::Server,
     session::{Credential, Peer},
     store::DataDir,
     transport::{FramedLink, Sessions as _, control},
 };
 
-const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+/// What a handler may take, and a little for the way.
+const ANSWER_DEADLINE: Duration = HANDLER_DEADLINE.saturating_add(Duration::from_secs(5));
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: u32 = 16 * 1024 * 1024;
-/// A process has one request in flight.
-const REQUEST_ID: u64 = 1;
 
-/// Asks, and waits for the answer.
+/// Asks one thing, and waits for the answer.
 pub(super) fn call<C: Call>(config: &Config, request: C) -> Result<C::Response, Failure> {
-    match control::connect(&config.data) {
-        Ok(stream) => exchange(stream, request),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            alone(config, request)
-        }
-        Err(error) => Err(Failure::io("the control socket", &error)),
-    }
+    // Invites may be made before the first start.
+    let fresh = C::NAME == CreateInviteRequest::NAME;
+    with(config, fresh, |operator| operator.ask(request))
+}
+
+/// Asks several things of the same server.
+pub(super) fn ask_on<T>(config: &Config, work: impl FnOnce(&mut Operator) -> Result<T, Failure>) -> Result<T, Failure> {
+    with(config, false, work)
 }
 
 /// Whether a server runs on this data directory.
@@ -48,10 +54,87 @@ pub(super) fn is_running(config: &Config) -> bool {
     control::connect(&config.data).is_ok()
 }
 
-fn alone<C: Call>(config: &Config, request: C) -> Result<C::Response, Failure> {
+/// The way to a server.
+pub(super) struct Operator {
+    stream: UnixStream,
+    last_id: u64,
+    alone: Option<Alone>,
+}
+
+/// A server composed for a few requests.
+struct Alone {
+    runtime: Runtime,
+    server: Arc<Server>,
+    session: JoinHandle<()>,
+}
+
+impl Operator {
+    /// Asks, and waits for the answer.
+    pub(super) fn ask<C: Call>(&mut self, request: C) -> Result<C::Response, Failure> {
+        let failed = |error: io::Error| Failure::io("the server does not answer", &error);
+        self.last_id += 1;
+        let body = Some(Body::Request(Request { body: Some(request.into_body()) }));
+        let envelope = Envelope { request_id: self.last_id, body }.encode_to_vec();
+        let length = u32::try_from(envelope.len()).map_err(|_| Failure::new(Exit::Usage, "the request is too long"))?;
+        self.stream.write_all(&[length.to_be_bytes().as_slice(), &envelope].concat()).map_err(failed)?;
+        loop {
+            let envelope = read(&mut self.stream).map_err(failed)?;
+            if envelope.request_id != self.last_id {
+                continue;
+            }
+            return match envelope.body {
+                Some(Body::Response(response)) => response.body.and_then(C::from_body).ok_or_else(nonsense),
+                Some(Body::Failure(failure)) => Err(Failure::new(exit(failure.code()), failure.message)),
+                _ => Err(nonsense()),
+            };
+        }
+    }
+
+    /// No server runs: this process has taken the data directory for itself.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.is_some()
+    }
+
+    fn open(config: &Config, fresh: bool) -> Result<Self, Failure> {
+        let (stream, alone) = match control::connect(&config.data) {
+            Ok(stream) => (stream, None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                if !fresh && !config.data.join("sovereign.db").exists() {
+                    let text = format_args!("no server has run on {}: name its directory with --data", config.data.display());
+                    return Err(Failure::new(Exit::Configuration, text));
+                }
+                let (stream, alone) = alone(config)?;
+                (stream, Some(alone))
+            }
+            Err(error) => return Err(Failure::io("the control socket", &error)),
+        };
+        stream.set_read_timeout(Some(ANSWER_DEADLINE)).map_err(|error| Failure::io("the control socket", &error))?;
+        Ok(Self { stream, last_id: 0, alone })
+    }
+
+    fn close(self) -> Result<(), Failure> {
+        drop(self.stream);
+        let Some(Alone { runtime, server, session }) = self.alone else { return Ok(()) };
+        runtime.block_on(async {
+            // The far end is closed, so the session ends.
+            let _ = session.await;
+            server.store.close().await.map_err(|_| Failure::new(Exit::Io, "the database could not be closed in order"))
+        })
+    }
+}
+
+fn with<T>(config: &Config, fresh: bool, work: impl FnOnce(&mut Operator) -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut operator = Operator::open(config, fresh)?;
+    let answer = work(&mut operator);
+    let closed = operator.close();
+    let answer = answer?;
+    closed.map(|()| answer)
+}
+
+fn alone(config: &Config) -> Result<(UnixStream, Alone), Failure> {
     let failed = |error: io::Error| Failure::io("this process", &error);
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(failed)?;
-    let _entered = runtime.enter();
+    let entered = runtime.enter();
     let directory = DataDir::open(&config.data)?;
     let clock = compose::clock(config);
     let tls = compose::tls(config, &clock)?;
@@ -61,33 +144,8 @@ fn alone<C: Call>(config: &Config, request: C) -> Result<C::Response, Failure> {
     let near = tokio::net::UnixStream::from_std(near).map_err(failed)?;
     let peer = Peer { address: std::net::Ipv4Addr::LOCALHOST.into(), credential: Credential::None, operator: true };
     let session = runtime.spawn(Live(server.clone()).run(FramedLink::new(near, config.frame_bytes_max), peer));
-    let answer = exchange(far, request);
-    runtime.block_on(async {
-        // The far end is closed, so the session ends.
-        let _ = session.await;
-        server.store.close().await.map_err(|_| Failure::new(Exit::Io, "the database could not be closed in order"))
-    })?;
-    answer
-}
-
-fn exchange<C: Call>(mut stream: UnixStream, request: C) -> Result<C::Response, Failure> {
-    let failed = |error: io::Error| Failure::io("the server does not answer", &error);
-    stream.set_read_timeout(Some(ANSWER_DEADLINE)).map_err(failed)?;
-    let body = Some(Body::Request(Request { body: Some(request.into_body()) }));
-    let envelope = Envelope { request_id: REQUEST_ID, body }.encode_to_vec();
-    let length = u32::try_from(envelope.len()).map_err(|_| Failure::new(Exit::Usage, "the request is too long"))?;
-    stream.write_all(&[length.to_be_bytes().as_slice(), &envelope].concat()).map_err(failed)?;
-    loop {
-        let envelope = read(&mut stream).map_err(failed)?;
-        if envelope.request_id != REQUEST_ID {
-            continue;
-        }
-        return match envelope.body {
-            Some(Body::Response(response)) => response.body.and_then(C::from_body).ok_or_else(nonsense),
-            Some(Body::Failure(failure)) => Err(Failure::new(exit(failure.code()), failure.message)),
-            _ => Err(nonsense()),
-        };
-    }
+    drop(entered);
+    Ok((far, Alone { runtime, server, session }))
 }
 
 fn read(stream: &mut UnixStream) -> io::Result<Envelope> {

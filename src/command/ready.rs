@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -17,9 +18,12 @@ impl Ready {
     }
 
     /// Puts the file there, by rename.
-    pub(super) fn announce(data: &Path, url: &str) -> io::Result<Self> {
+    pub(super) fn announce(data: &Path, url: &str, metrics: Option<SocketAddr>) -> io::Result<Self> {
         let path = data.join("ready.json");
-        let content = serde_json::json!({ "url": url, "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") });
+        let mut content = serde_json::json!({ "url": url, "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION") });
+        if let Some(address) = metrics {
+            content["metrics"] = format!("http://{address}/metrics").into();
+        }
         private_file::write(&path, format!("{content}\n").as_bytes())?;
         Ok(Self(path))
     }
@@ -44,7 +48,7 @@ mod tests {
         std::fs::write(&path, "stale").expect("it can be written");
         Ready::clear(data.path()).expect("it can be removed");
         assert!(!path.exists());
-        let ready = Ready::announce(data.path(), "https://localhost:1").expect("it can be written");
+        let ready = Ready::announce(data.path(), "https://localhost:1", None).expect("it can be written");
         let content: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).expect("it is there")).expect("it is JSON");
         assert_eq!((&content["url"], &content["pid"]), (&"https://localhost:1".into(), &std::process::id().into()));
         drop(ready);

@@ -1,6 +1,6 @@
 //! `sovereign serve`: composes the server, runs it until it is told to stop, and drains it.
 
-use std::{path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use tokio::{
     net::TcpListener,
@@ -21,11 +21,12 @@ use crate::{
     clock::Clock,
     config::Config,
     requests,
+    requests::notices,
     server::Server,
     session::{self, Peer, link::Link},
     store::DataDir,
     telemetry,
-    transport::{self, Sessions, control::ControlSocket, tls::Tls},
+    transport::{self, Sessions, control::ControlSocket, metrics::Scrape, tls::Tls},
 };
 
 /// Runs until SIGTERM, SIGINT, or the store fails.
@@ -53,10 +54,13 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     let (stop, stopped) = watch::channel(false);
     let options = compose::listener_options(config, &url, port);
     let accepting = tokio::spawn(transport::serve(listener, tls.clone(), options, Live(Arc::clone(&server)), stopped.clone()));
+    let (metrics, scraped) = metrics(config, &server, stopped.clone()).await?.unzip();
+    // What a crash or a stop interrupted.
+    tokio::spawn(notices::deliver_all(Arc::clone(&server)));
     let operators = control(data, &server, config.frame_bytes_max, stopped.clone())?;
     let upkeep = upkeep::start(&server, &tls, &stopped);
     let welcome = welcome::text(&server, &config.data, first_start).await?;
-    let ready = Ready::announce(data, &url).map_err(|error| Failure::io("ready.json", &error))?;
+    let ready = Ready::announce(data, &url, metrics).map_err(|error| Failure::io("ready.json", &error))?;
     welcome.print(&url);
     tracing::info!(port, version = env!("CARGO_PKG_VERSION"), "accepting connections");
 
@@ -71,7 +75,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     if !accepting.await.unwrap_or(false) {
         tracing::warn!("some connections were cut: they had not ended in time");
     }
-    for task in [operators, upkeep] {
+    for task in [operators, upkeep].into_iter().chain(scraped) {
         let _ = task.await;
     }
     if requests::presence::last_tick(&server).await.is_err() {
@@ -94,6 +98,12 @@ impl Sessions for Live {
     }
 }
 
+impl Scrape for Live {
+    async fn text(&self) -> Option<String> {
+        self.0.metrics_text().await.ok()
+    }
+}
+
 fn control(
     data: &Path,
     server: &Arc<Server>,
@@ -102,6 +112,20 @@ fn control(
 ) -> Result<JoinHandle<()>, Failure> {
     let socket = ControlSocket::bind(data).map_err(|error| Failure::io("the control socket", &error))?;
     Ok(tokio::spawn(socket.serve(Live(Arc::clone(server)), frame_limit, stopped)))
+}
+
+/// Listens for those who scrape metrics, if that is asked for.
+async fn metrics(
+    config: &Config,
+    server: &Arc<Server>,
+    stopped: watch::Receiver<bool>,
+) -> Result<Option<(SocketAddr, JoinHandle<()>)>, Failure> {
+    let Some(address) = config.metrics_listen else { return Ok(None) };
+    let failed = |error: std::io::Error| Failure::io(format_args!("listening on {address}"), &error);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let serving = tokio::spawn(transport::metrics::serve(listener, Live(Arc::clone(server)), stopped));
+    Ok(Some((bound, serving)))
 }
 
 /// Why serving ended.

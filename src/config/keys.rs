@@ -133,6 +133,8 @@ keys! {
     token_days: u64 = "30" in 1..=365;
     /// Password hashes at the same time; each takes 19 MiB.
     password_hashes_max: usize = "2" in 1..=64;
+    /// Loopback address and port that serve GET /metrics in plain HTTP; none: nowhere.
+    metrics_listen: Option<SocketAddr> = "";
     /// Least severe events to log: error, warn, info, debug or trace.
     log_level: LogLevel = "info";
     /// text or json.

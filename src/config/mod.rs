@@ -107,6 +107,9 @@ impl Config {
         if self.connections_per_address_max > self.connections_max {
             return refuse("connections_per_address_max is above connections_max");
         }
+        if self.metrics_listen.is_some_and(|address| !address.ip().is_loopback()) {
+            return refuse("metrics_listen has to be a loopback address: it speaks plain HTTP to everybody who reaches it");
+        }
         if self.commit_retention_days < self.retention_days {
             return refuse(
                 "commit_retention_days is below retention_days: messages cannot be read without the commits before them",

@@ -5,7 +5,7 @@ mod presence;
 mod room;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -22,7 +22,7 @@ pub use self::{
     room::Relayed,
 };
 use crate::{
-    clock::{UnixMs, monotonic},
+    clock::{Instant, UnixMs, monotonic},
     ids::{AccountId, DeviceId, GroupId, LogId},
     refusal::CloseCode,
 };
@@ -47,9 +47,23 @@ struct Live {
 
 struct Registered {
     connection: u64,
+    since: Instant,
     account: AccountId,
     inbox: Arc<Inbox>,
     groups: Vec<GroupId>,
+}
+
+/// A live connection as operators see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveSession {
+    /// Counts on from 1 since the start.
+    pub number: u64,
+    /// Whose connection it is.
+    pub device: DeviceId,
+    /// Of which account.
+    pub account: AccountId,
+    /// Since when it is authenticated.
+    pub since: Instant,
 }
 
 /// A device's place in the hub; dropping it takes the device out, unless a newer connection has superseded it.
@@ -63,13 +77,13 @@ impl Hub {
     /// Makes `device` live. An earlier connection of the same device is closed with 4009.
     #[must_use]
     pub fn register(&self, device: DeviceId, account: AccountId, inbox: Arc<Inbox>) -> Registration {
-        let connection = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        let connection = self.next_connection.fetch_add(1, Ordering::Relaxed) + 1;
         let mut live = self.lock();
         if let Some(old) = live.take_out(device) {
             old.inbox.close(CloseCode::Superseded);
             self.presences().gone(device, old.account, monotonic());
         }
-        live.devices.insert(device, Registered { connection, account, inbox, groups: Vec::new() });
+        live.devices.insert(device, Registered { connection, since: monotonic(), account, inbox, groups: Vec::new() });
         Registration { hub: self.clone(), device, connection }
     }
 
@@ -187,6 +201,55 @@ impl Hub {
         // What they still say before they end is looked at anew.
         let rooms: Vec<GroupId> = concerned.flat_map(|(_, registered)| registered.groups.iter().copied()).collect();
         live.unsettle(&rooms);
+    }
+
+    /// The live connections with numbers above `after`, ascending, of one account or of all, at most `limit`.
+    #[must_use]
+    pub fn sessions(&self, account: Option<AccountId>, after: u64, limit: usize) -> Vec<LiveSession> {
+        let wanted = |registered: &Registered| {
+            registered.connection > after && account.is_none_or(|account| account == registered.account)
+        };
+        let mut sessions: Vec<LiveSession> = self
+            .lock()
+            .devices
+            .iter()
+            .filter(|(_, registered)| wanted(registered))
+            .map(|(device, registered)| LiveSession {
+                number: registered.connection,
+                device: *device,
+                account: registered.account,
+                since: registered.since,
+            })
+            .collect();
+        sessions.sort_unstable_by_key(|session| session.number);
+        sessions.truncate(limit);
+        sessions
+    }
+
+    /// Closes the live connection of that number; whose it was, if there is one.
+    #[must_use]
+    pub fn close_session(&self, number: u64, code: CloseCode) -> Option<DeviceId> {
+        let live = self.lock();
+        let (device, registered) = live.devices.iter().find(|(_, registered)| registered.connection == number)?;
+        registered.inbox.close(code);
+        Some(*device)
+    }
+
+    /// Which of these devices are live.
+    #[must_use]
+    pub fn live_among(&self, devices: impl IntoIterator<Item = DeviceId>) -> HashSet<DeviceId> {
+        let live = self.lock();
+        devices.into_iter().filter(|device| live.devices.contains_key(device)).collect()
+    }
+
+    /// How many devices of each account are live.
+    #[must_use]
+    pub fn live_by_account(&self) -> HashMap<AccountId, u32> {
+        let mut counts = HashMap::new();
+        for registered in self.lock().devices.values() {
+            *counts.entry(registered.account).or_insert(0) += 1;
+        }
+        counts
     }
 
     /// The live readers of a group, in the order they came.
@@ -362,6 +425,25 @@ mod tests {
         assert_eq!(heard(), [0, 0, 0], "an answer from before the change does not count");
         drop(registrations);
         assert_eq!(hub.relay(GROUP, DEVICE, &frame), Relayed::Done, "nobody is there");
+    }
+
+    #[test]
+    fn sessions_are_numbered_and_end_by_their_number() {
+        let hub = Hub::default();
+        let inboxes: Vec<_> = (0..3).map(|_| Arc::new(Inbox::default())).collect();
+        let live: Vec<_> = (0..3)
+            .map(|n| hub.register(DeviceId([n; 16]), AccountId([n % 2; 16]), Arc::clone(&inboxes[usize::from(n)])))
+            .collect();
+        let numbers = |account, after, limit| -> Vec<u64> {
+            hub.sessions(account, after, limit).iter().map(|session| session.number).collect()
+        };
+        assert_eq!((numbers(None, 0, 2), numbers(None, 2, 2)), (vec![1, 2], vec![3]));
+        assert_eq!(numbers(Some(AccountId([0; 16])), 0, 9), [1, 3]);
+        assert_eq!(hub.close_session(2, CloseCode::SessionEnded), Some(DeviceId([1; 16])));
+        assert_eq!(inboxes[1].take().close, Some(CloseCode::SessionEnded));
+        assert_eq!(hub.close_session(9, CloseCode::SessionEnded), None);
+        assert_eq!(hub.live_by_account()[&AccountId([0; 16])], 2);
+        drop(live);
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub async fn admit(
     // Registered before the snapshot is read: what is stored behind the snapshot wakes this connection.
     let registration = server.hub.register(device_id, account_id, Arc::clone(&connection.inbox));
     let (identity, news, told) = if state == DeviceState::Pending {
+        // Whoever was shut out a moment ago was not found in the hub; from here on it is. Of an active device the store
+        // looks in the same way below.
+        look_up(server, &device).await?;
         (Identity::Pending(device), Vec::new(), None)
     } else {
         let groups = server.store.readable_groups(device_id).await?;
@@ -69,17 +72,22 @@ pub async fn admit(
         manifest_version: account.manifest_version,
         administrator: account.administrator,
     };
-    *connection.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(Admission { identity, registration, news });
+    *connection.admission.lock().unwrap_or_else(PoisonError::into_inner) =
+        Some(Admission { identity, registration, news, expires_at: None });
     if told.is_some() {
         nomination::raise_for(server, device_id).await?;
     }
     Ok(session)
 }
 
-/// Authenticates by a session token.
+/// Authenticates by a session token, with which the session ends.
 pub async fn by_token(server: &Arc<Server>, connection: &Connection, token: &str) -> Result<v1::Session, Refusal> {
-    let device = server.store.token(secret::hash(token), server.clock.now_ms()).await?.ok_or_else(refused)?;
-    by_secret(server, connection, device).await
+    let (device, expires_at) = server.store.token(secret::hash(token), server.clock.now_ms()).await?.ok_or_else(refused)?;
+    let session = by_secret(server, connection, device).await?;
+    if let Some(admission) = connection.admission.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        admission.expires_at = Some(expires_at);
+    }
+    Ok(session)
 }
 
 /// Authenticates by a ticket, which is used up.

@@ -11,6 +11,7 @@ use sovereign_proto::{
 
 use crate::{
     caller::{Caller, Connection},
+    clock::monotonic,
     entropy,
     limits::HANDLER_DEADLINE,
     refusal::Refusal,
@@ -25,20 +26,28 @@ mod confirm_epoch;
 mod count_key_packages;
 mod create_group;
 mod create_invite;
+mod delete_account;
+mod end_session;
 mod fetch_entries;
 mod find_account;
 mod get_group_info;
 mod get_receipts;
+mod get_status;
 mod issue_ticket;
 mod issue_token;
 mod leave_group;
+mod list_account_devices;
+mod list_accounts;
 mod list_devices;
 mod list_groups;
 mod list_invites;
 mod list_manifests;
 mod list_relations;
+mod list_sessions;
 mod mark_read;
 pub mod nomination;
+pub mod notices;
+mod overviews;
 mod parse;
 mod ping;
 pub mod presence;
@@ -48,12 +57,16 @@ mod publish_manifest;
 pub mod receipts;
 mod reserve_group;
 mod reset_group;
+mod reset_password;
+mod revoke_device;
 mod revoke_invite;
 mod send_message;
+mod send_notice;
 mod set_account_enabled;
 mod set_presence;
 mod set_privacy;
 mod set_relation;
+mod show_account;
 mod sign_in;
 mod sign_in_with_password;
 mod sign_out;
@@ -76,10 +89,14 @@ pub trait Handle: Call + Send + 'static {
 
 /// Answers a request: exactly one result, also when the handler panics, takes too long or the server drains.
 pub async fn handle(server: &Arc<Server>, connection: &Arc<Connection>, body: request::Body) -> Result<response::Body, Refusal> {
-    if server.is_draining() {
-        return Err(Refusal::unavailable("the server restarts", crate::server::reconnect_after_ms()));
-    }
-    bounded(dispatch(server, connection, body)).await
+    let (index, started) = (index(&body), monotonic());
+    let result = if server.is_draining() {
+        Err(Refusal::unavailable("the server restarts", crate::server::reconnect_after_ms()))
+    } else {
+        bounded(dispatch(server, connection, body)).await
+    };
+    server.metrics.request(index, result.as_ref().err().map(Refusal::code), started.elapsed());
+    result
 }
 
 /// The result of a handler, or a refusal in its place if it panics or takes too long.
@@ -111,6 +128,13 @@ macro_rules! dispatch {
         async fn dispatch(server: &Arc<Server>, connection: &Arc<Connection>, body: request::Body) -> Result<response::Body, Refusal> {
             match body {
                 $(request::Body::$name(request) => Box::pin(gate(server, connection, request)).await.map(response::Body::$name),)*
+            }
+        }
+
+        /// The request's place in the service block.
+        fn index(body: &request::Body) -> usize {
+            match body {
+                $(request::Body::$name(_) => <sovereign_proto::v1::$request as Call>::INDEX,)*
             }
         }
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sovereign_proto::v1::{SetAccountEnabledRequest, SetAccountEnabledResponse};
 
-use super::{Handle, parse, presence};
+use super::{Handle, overviews::unknown_account, parse, presence};
 use crate::{
     caller::Operator,
     refusal::{CloseCode, Refusal},
@@ -16,8 +16,8 @@ impl Handle for SetAccountEnabledRequest {
 
     async fn handle(self, _: Operator, server: &Arc<Server>) -> Result<SetAccountEnabledResponse, Refusal> {
         let username = parse::username(&self.username)?;
-        let changed = server.store.set_enabled(username, self.enabled, server.clock.now_ms()).await?;
-        let (account, _) = changed.ok_or_else(Refusal::not_found)?;
+        let changed = server.store.set_enabled(username.clone(), self.enabled, server.clock.now_ms()).await?;
+        let Some((account, _)) = changed else { return Err(unknown_account(server, &username).await?) };
         if !self.enabled {
             server.hub.close_account(account, CloseCode::AccountDisabled);
             presence::parted(server, &[account]);

@@ -208,6 +208,7 @@ async fn rejected(
     device: DeviceId,
     current_epoch: u64,
 ) -> Result<SubmitCommitResponse, Refusal> {
+    server.metrics.race_lost();
     let stale = answers::stale(server, group, device, current_epoch).await?;
     Ok(SubmitCommitResponse { outcome: Some(Outcome::Rejected(CommitRejected { stale: Some(stale) })) })
 }

@@ -26,6 +26,8 @@ pub struct Delivery {
     waiting: VecDeque<LogId>,
     /// Bytes sent and not acknowledged.
     outstanding: usize,
+    /// Entries framed since somebody took the number.
+    delivered: u64,
     /// Logs not yet brought to where they stood at sign-in.
     snapshot: HashSet<LogId>,
     live: bool,
@@ -66,6 +68,7 @@ impl Delivery {
             logs: HashMap::new(),
             waiting: VecDeque::new(),
             outstanding: 0,
+            delivered: 0,
             snapshot: news.iter().copied().collect(),
             live: false,
         };
@@ -175,6 +178,11 @@ impl Delivery {
         matches!(log, LogId::Device(_)) || reading.end.is_some_and(|end| seq >= end)
     }
 
+    /// How many entries were framed since the last time.
+    pub fn take_delivered(&mut self) -> u64 {
+        std::mem::take(&mut self.delivered)
+    }
+
     fn caught_up(&mut self, log: LogId) {
         self.snapshot.remove(&log);
         self.waiting.retain(|waiting| *waiting != log);
@@ -201,6 +209,7 @@ impl Delivery {
         }
         let last = items.last().map_or(0, last_seq);
         let frame = frame(log, device, &items);
+        self.delivered += items.len() as u64;
         reading.sent = Some(last);
         reading.unacknowledged.push_back((last, frame.len()));
         self.outstanding += frame.len();

@@ -9,10 +9,10 @@ use futures_util::stream::FuturesUnordered;
 use sovereign_proto::v1::{self, push};
 use zeroize::Zeroizing;
 
-use super::{Allowance, Delivery, Heartbeat, Phase, Session, link::Link};
+use super::{Allowance, Delivery, Heartbeat, Phase, Session, expiry::Expiry, link::Link};
 use crate::{
     caller::{Admission, Connection, Identity},
-    clock::monotonic,
+    clock::{UnixMs, monotonic},
     codec, entropy,
     hub::Inbox,
     refusal::CloseCode,
@@ -70,6 +70,7 @@ impl<L: Link> Session<L> {
             settling: false,
             signals: Allowance::new(server.settings.limits.signals_per_second, now),
             heartbeat,
+            expiry: None,
             refusing_since: None,
             fed: 0,
             taken: 0,
@@ -108,7 +109,8 @@ impl<L: Link> Session<L> {
     /// Takes what an authentication left: from here on the connection is a device.
     pub(super) fn admit(&mut self) {
         let admission = self.connection.admission.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let Some(Admission { identity, registration, news }) = admission else { return };
+        let Some(Admission { identity, registration, news, expires_at }) = admission else { return };
+        self.expire_at(expires_at);
         if let Identity::Active(device) = &identity {
             self.delivery = Some(Delivery::new(device.device, news));
         }
@@ -123,6 +125,14 @@ impl<L: Link> Session<L> {
         self.registration = Some(registration);
         self.guest_since = None;
         self.link.set_frame_limit(self.server.settings.limits.frame);
+    }
+}
+
+impl<L: Link> Session<L> {
+    /// Sets, or moves, the end of a session that came by a token.
+    pub(super) fn expire_at(&mut self, expires_at: Option<UnixMs>) {
+        let (life, now) = (self.server.settings.token_life, self.server.clock.now_ms());
+        self.expiry = expires_at.map(|expires_at| Expiry::new(expires_at, life, now, monotonic()));
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod allowance;
 mod delivery;
+mod expiry;
 mod handshake;
 mod heartbeat;
 pub mod link;
@@ -23,6 +24,7 @@ pub use self::handshake::{Credential, Peer};
 use self::{
     allowance::Allowance,
     delivery::{Delivery, Step},
+    expiry::Expiry,
     heartbeat::{Due, Heartbeat},
     link::{Event, Incoming, Link},
     work::{Done, Work},
@@ -43,6 +45,7 @@ use crate::{
 
 /// Runs a connection to its end.
 pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
+    let _open = (!peer.operator).then(|| server.metrics.opened());
     let Some(mut session) = Session::open(link, server, peer).await else { return };
     if AssertUnwindSafe(session.live()).catch_unwind().await.is_err() {
         session.broken().await;
@@ -94,6 +97,8 @@ struct Session<L> {
     settling: bool,
     signals: Allowance,
     heartbeat: Heartbeat,
+    /// The end of the token it came by.
+    expiry: Option<Expiry>,
     /// Since when the socket has not taken all that was fed to it, or has at least made progress.
     refusing_since: Option<Instant>,
     /// Bytes fed so far, and how many of them the socket had taken at the last look.
@@ -251,7 +256,7 @@ impl<L: Link> Session<L> {
             Done::Page(log, after, Ok(page)) => {
                 self.reading = false;
                 if let Some(frame) = self.delivery.as_mut().and_then(|delivery| delivery.paged(log, after, page)) {
-                    self.feed(frame);
+                    self.feed_entries(frame);
                 }
             }
             Done::Acknowledged(Ok(groups)) => {
@@ -277,6 +282,10 @@ impl<L: Link> Session<L> {
         let was_guest = self.guest();
         match result {
             Ok(body) => {
+                // A fresh token on this connection takes the place of the one it came by.
+                if let (v1::response::Body::IssueToken(issued), Some(_)) = (&body, &self.expiry) {
+                    self.expire_at(Some(issued.expires_at_ms));
+                }
                 self.feed(codec::response(id, body));
                 self.admit();
             }
@@ -292,6 +301,7 @@ impl<L: Link> Session<L> {
     }
 
     fn refuse(&mut self, id: u64, refusal: Refusal) {
+        self.server.metrics.refused(refusal.code());
         self.feed(codec::failure(id, refusal.into_failure()));
     }
 
@@ -302,7 +312,7 @@ impl<L: Link> Session<L> {
             match delivery.step(|log, after| self.server.store.tail(log, after)) {
                 Step::Rest => return,
                 Step::Live => self.feed(codec::push(push::Body::Live(v1::Live {}))),
-                Step::Send(frame) => self.feed(frame),
+                Step::Send(frame) => self.feed_entries(frame),
                 Step::Position(log) => self.read_from_store(|server, device| work::position(server, device, log)),
                 Step::Page(log, after) => self.read_from_store(|server, device| work::page(server, device, log, after)),
             }
@@ -370,6 +380,14 @@ impl<L: Link> Session<L> {
         }
     }
 
+    /// Feeds entries of a log.
+    fn feed_entries(&mut self, frame: bytes::Bytes) {
+        if let Some(delivery) = &mut self.delivery {
+            self.server.metrics.delivered(delivery.take_delivered());
+        }
+        self.feed(frame);
+    }
+
     fn feed(&mut self, frame: bytes::Bytes) {
         if matches!(self.phase, Phase::Open | Phase::Draining) {
             self.fed = self.fed.wrapping_add(frame.len());
@@ -381,6 +399,7 @@ impl<L: Link> Session<L> {
     fn close(&mut self, code: CloseCode) {
         if matches!(self.phase, Phase::Open | Phase::Draining) {
             tracing::debug!(code = code as u16, reason = code.reason(), "closing a connection");
+            self.server.metrics.closed(code);
             self.link.start_close(code as u16, code.reason());
             self.phase = Phase::Closing(monotonic() + limits::CLOSE_DEADLINE);
             (self.delivery, self.registration) = (None, None);
@@ -395,7 +414,8 @@ impl<L: Link> Session<L> {
         let guest = self.guest_since.map(|since| since + self.server.settings.authentication_deadline);
         // The timer rests while this side has stopped reading: the peer's silence is not its own.
         let heartbeat = if self.may_read() { self.heartbeat.deadline() } else { monotonic() + self.server.settings.heartbeat };
-        [slow, guest].into_iter().flatten().fold(heartbeat, Instant::min)
+        let expiry = self.expiry.map(|expiry| expiry.deadline());
+        [slow, guest, expiry].into_iter().flatten().fold(heartbeat, Instant::min)
     }
 
     fn timed_out(&mut self) {
@@ -412,6 +432,8 @@ impl<L: Link> Session<L> {
             } else {
                 self.refusing_since = Some(now);
             }
+        } else if self.expiry.is_some_and(|expiry| now >= expiry.deadline()) {
+            self.expire(now);
         } else if !self.may_read() {
             self.heartbeat.heard(now);
         } else {
@@ -423,6 +445,17 @@ impl<L: Link> Session<L> {
                     self.link.feed_ping();
                 }
             }
+        }
+    }
+
+    /// The token that the session came by ends soon, or has ended.
+    fn expire(&mut self, now: Instant) {
+        match self.expiry.as_mut().map(|expiry| expiry.due(now)) {
+            Some(expiry::Due::Warning(expires_at_ms)) => {
+                self.feed(codec::push(push::Body::SessionExpiring(v1::SessionExpiring { expires_at_ms })));
+            }
+            Some(expiry::Due::End) => self.close(CloseCode::SessionEnded),
+            Some(expiry::Due::Nothing) | None => {}
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::{
     limits::{DEVICES_EVER_PER_ACCOUNT, DEVICES_PER_ACCOUNT, PENDING_DEVICES_PER_ACCOUNT, REVOKED_DEVICES_LISTED},
 };
 
-const ACCOUNT: &str =
-    "SELECT account_id, username, identity_key, enabled, administrator, manifest_version, password_hash FROM accounts";
+const ACCOUNT: &str = "SELECT account_id, username, identity_key, enabled, administrator, manifest_version, password_hash,
+                       deleted_at IS NOT NULL FROM accounts";
 const DEVICE: &str = "SELECT device_id, account_id, device_key, state, devices.created_at, last_seen, incarnation
                       FROM devices JOIN accounts USING (account_no)";
 
@@ -87,10 +87,10 @@ impl Store {
     }
 
     /// Enables or disables an account, on an operator's word. Gives whom to cut off: the account and its devices.
-    /// `None`: no such account. Disabling forgets its tokens.
+    /// `None`: no such account, or a deleted one. Disabling forgets its tokens.
     pub fn set_enabled(&self, username: String, enabled: bool, now: UnixMs) -> Answer<Option<(AccountId, Vec<DeviceId>)>> {
         self.relieve(move |txn| {
-            let sql = "UPDATE accounts SET enabled = ?2 WHERE username = ?1 RETURNING account_id";
+            let sql = "UPDATE accounts SET enabled = ?2 WHERE username = ?1 AND deleted_at IS NULL RETURNING account_id";
             let account: Option<AccountId> =
                 txn.db.prepare_cached(sql)?.query_one(params![username, enabled], |row| row.get(0)).optional()?;
             let Some(account) = account else { return Ok(None) };
@@ -180,7 +180,7 @@ impl Txn<'_> {
     }
 
     /// Forgets every token of an account.
-    fn forget_tokens(&mut self, account: AccountId) -> Sql<()> {
+    pub(super) fn forget_tokens(&mut self, account: AccountId) -> Sql<()> {
         self.db
             .prepare_cached(
                 "DELETE FROM tokens WHERE device_no IN
@@ -210,6 +210,7 @@ fn account(row: &Row<'_>) -> Sql<Account> {
         administrator: row.get(4)?,
         manifest_version: uint(row, 5)?,
         password_hash: row.get(6)?,
+        deleted: row.get(7)?,
     })
 }
 

@@ -109,8 +109,11 @@ impl Txn<'_> {
                 break;
             }
             (looked_at, last) = (looked_at + 1, seq);
-            let expired =
-                if kind == Kind::Message as u8 { time <= message_cutoff } else { time <= commit_cutoff || seq <= floor.commits };
+            let expired = if kind == Kind::Message as u8 || kind == Kind::Notice as u8 {
+                time <= message_cutoff
+            } else {
+                time <= commit_cutoff || seq <= floor.commits
+            };
             if seq <= floor.passed || expired {
                 self.delete_entry(id, body_no)?;
                 report.entries += 1;
@@ -145,9 +148,16 @@ impl Txn<'_> {
 
     fn delete_entry(&mut self, id: i64, body_no: Option<i64>) -> Sql<()> {
         self.db.prepare_cached("DELETE FROM entries WHERE id = ?1")?.execute([id])?;
-        if let Some(body_no) = body_no
-            && !self.db.prepare_cached("SELECT 1 FROM entries WHERE body_no = ?1")?.exists([body_no])?
-        {
+        if let Some(body_no) = body_no {
+            self.drop_body(body_no)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a body that no entry and no notice on its way needs any more.
+    pub(super) fn drop_body(&mut self, body_no: i64) -> Sql<()> {
+        let needed = "SELECT 1 FROM entries WHERE body_no = ?1 UNION ALL SELECT 1 FROM notices WHERE body_no = ?1";
+        if !self.db.prepare_cached(needed)?.exists([body_no])? {
             self.db.prepare_cached("DELETE FROM bodies WHERE body_no = ?1")?.execute([body_no])?;
         }
         Ok(())

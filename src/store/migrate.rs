@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Every migration; the number of one is its place from 1.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("../../migrations/0001_accounts.sql"),
     include_str!("../../migrations/0002_admission.sql"),
     include_str!("../../migrations/0003_key_packages.sql"),
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("../../migrations/0005_groups.sql"),
     include_str!("../../migrations/0006_presence_and_receipts.sql"),
     include_str!("../../migrations/0007_relations.sql"),
+    include_str!("../../migrations/0008_operator.sql"),
     include_str!("../../migrations/0009_lives_and_bounds.sql"),
 ];
 

@@ -24,7 +24,10 @@ mod maintenance;
 mod manifests;
 mod messages;
 mod migrate;
+mod notices;
+mod operator;
 mod options;
+mod overview;
 mod pages;
 mod proposals;
 mod receipts;
@@ -68,6 +71,7 @@ pub use self::{
 use crate::{
     clock::Clock,
     ids::{LogId, Seq},
+    metrics::WriterMetrics,
 };
 
 /// The store. Clones are handles of the same one; when the last is gone, its threads end.
@@ -84,10 +88,14 @@ struct Inner {
     stopped: watch::Receiver<()>,
     generation: u64,
     clock: Clock,
+    /// Key packages in stock below which a device counts as low.
+    key_packages_low: u32,
+    disk_reserve: u64,
+    metrics: Arc<WriterMetrics>,
     /// Where the next call of `trim` goes on.
     trimmed_to: Arc<Mutex<maintenance::Place>>,
     /// Held as long as the database is open.
-    _directory: DataDir,
+    directory: DataDir,
 }
 
 impl Store {
@@ -102,13 +110,16 @@ impl Store {
         let ledger = Ledger::load(&db, options.ledger_keys)?;
         directory.sync()?;
 
+        let (key_packages_low, disk_reserve) = (options.key_packages_low, options.disk_reserve);
         let (fail, failed) = watch::channel(false);
         let (stop, stopped) = watch::channel(());
         let tail = Arc::new(Tail::new(options.tail_bytes));
         let readers = Readers::start(&path, options.readers, options.read_queue, fail.clone())?;
         let moved = Moved::default();
+        let metrics = Arc::new(WriterMetrics::default());
         let after = AfterCommit { tail: tail.clone(), moved: moved.clone() };
-        let writer = Writer::start(db, ledger, directory.path().to_path_buf(), options, after, fail, stop)?;
+        let path = directory.path().to_path_buf();
+        let writer = Writer::start(db, ledger, path, options, after, metrics.clone(), fail, stop)?;
         let pending = Pending::new(options.pending_acknowledgements);
         Ok(Self(Arc::new(Inner {
             writer,
@@ -120,8 +131,11 @@ impl Store {
             stopped,
             generation,
             clock,
+            key_packages_low,
+            disk_reserve,
+            metrics,
             trimmed_to: Arc::default(),
-            _directory: directory.clone(),
+            directory: directory.clone(),
         })))
     }
 
@@ -140,6 +154,22 @@ impl Store {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// What the writer has counted of itself.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<WriterMetrics> {
+        &self.0.metrics
+    }
+
+    /// Bytes of the write-ahead log's file, bytes that are free on the disk, and how many of those must stay free. What
+    /// the system does not say counts as 0, or as unbounded room.
+    #[must_use]
+    pub fn disk(&self) -> DiskUse {
+        let directory = self.0.directory.path();
+        let wal_bytes = std::fs::metadata(directory.join("sovereign.db-wal")).map_or(0, |metadata| metadata.len());
+        let free = rustix::fs::statvfs(directory).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        DiskUse { wal_bytes, free_bytes: free.unwrap_or(u64::MAX), reserve_bytes: self.0.disk_reserve }
     }
 
     /// The entries of a log behind `after` up to its head, if all of them are in memory; `None`: ask

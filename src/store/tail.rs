@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use sovereign_proto::log::Kind;
+
 use super::{engine::Published, types::StoredEntry};
 use crate::ids::{LogId, Seq};
 
@@ -49,7 +51,13 @@ impl Tail {
     /// Takes what a transaction made durable, in its order.
     pub(super) fn publish(&self, news: impl Iterator<Item = Published>) {
         for (log, entry) in news {
-            self.shard(&log).push(log, entry, self.bound);
+            let mut shard = self.shard(&log);
+            if entry.kind == Kind::Notice {
+                // One notice for everybody would push everything out that busy groups are read from.
+                shard.forget(log);
+            } else {
+                shard.push(log, entry, self.bound);
+            }
         }
     }
 

@@ -38,9 +38,9 @@ impl Store {
         self.write(0, move |txn| txn.issue_token(&new))
     }
 
-    /// The device a token stands for, if it is good and the device may still come in. The first use of a successor
-    /// ends its predecessor; a replay ends the family.
-    pub fn token(&self, hash: Hash, now: UnixMs) -> Answer<Option<DeviceId>> {
+    /// The device a token stands for and when the token ends, if it is good and the device may still come in. The first
+    /// use of a successor ends its predecessor; a replay ends the family.
+    pub fn token(&self, hash: Hash, now: UnixMs) -> Answer<Option<(DeviceId, UnixMs)>> {
         self.relieve(move |txn| txn.use_token(hash, now))
     }
 
@@ -82,7 +82,7 @@ impl Txn<'_> {
         Ok(RotateOutcome::Issued)
     }
 
-    fn use_token(&mut self, hash: Hash, now: UnixMs) -> Sql<Option<DeviceId>> {
+    fn use_token(&mut self, hash: Hash, now: UnixMs) -> Sql<Option<(DeviceId, UnixMs)>> {
         let Some(token) = self.kept(hash)? else { return Ok(None) };
         match self.standing(&token, now)? {
             Standing::Over => return Ok(None),
@@ -97,7 +97,8 @@ impl Txn<'_> {
         }
         let sql =
             "SELECT device_id FROM devices JOIN accounts USING (account_no) WHERE device_no = ?1 AND state < 2 AND enabled = 1";
-        self.db.prepare_cached(sql)?.query_one([token.device_no], |row| row.get(0)).optional()
+        let device = self.db.prepare_cached(sql)?.query_one([token.device_no], |row| row.get(0)).optional()?;
+        Ok(device.map(|device| (device, token.expires_at)))
     }
 
     fn standing(&self, token: &Kept, now: UnixMs) -> Sql<Standing> {

@@ -27,6 +27,9 @@ use crate::{
 /// Name of the socket in the data directory.
 pub const FILE_NAME: &str = "control.sock";
 
+/// Paths of sockets are shorter than this on every Unix (`sun_path`, with its closing zero).
+const SOCKET_PATH_MAX: usize = 104;
+
 /// The bound control socket; its file goes with it.
 pub struct ControlSocket {
     listener: UnixListener,
@@ -41,7 +44,7 @@ impl ControlSocket {
         private_file::remove(&path)?;
         let directory = File::open(data)?;
         // The directory is 0700, so nobody gets in between these two.
-        let listener = UnixListener::bind(short(&directory))?;
+        let listener = UnixListener::bind(short(data, &directory)?)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         Ok(Self { listener, path })
     }
@@ -81,12 +84,22 @@ impl Drop for ControlSocket {
 /// Connects to the server that runs on `data`; an error of kind `NotFound` or `ConnectionRefused` means that none does.
 pub fn connect(data: &Path) -> io::Result<BlockingUnixStream> {
     let directory = File::open(data)?;
-    BlockingUnixStream::connect(short(&directory))
+    BlockingUnixStream::connect(short(data, &directory)?)
 }
 
-/// A path to the socket that fits the 108 bytes of a socket address however long the directory's own path is.
-fn short(directory: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(FILE_NAME)
+/// A path to the socket that fits a socket address. One that is too long goes through an open descriptor of the
+/// directory; where the system has no such path, the error says what to do.
+fn short(data: &Path, directory: &File) -> io::Result<PathBuf> {
+    let path = data.join(FILE_NAME);
+    if path.as_os_str().len() < SOCKET_PATH_MAX {
+        return Ok(path);
+    }
+    let through = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+    if through.exists() {
+        return Ok(through.join(FILE_NAME));
+    }
+    let text = format!("{} is too long for a socket on this system: choose a shorter data directory", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
 #[cfg(test)]

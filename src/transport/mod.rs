@@ -2,6 +2,7 @@
 //! Decides nothing about what the frames say: a [`Link`] is handed to whoever runs [`Sessions`].
 
 pub mod control;
+pub mod metrics;
 pub mod tls;
 
 mod accept;

@@ -4,6 +4,7 @@
 
 mod harness;
 mod hostile;
+mod operator;
 mod people;
 mod requests;
 mod scenarios;

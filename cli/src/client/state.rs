@@ -52,7 +52,7 @@ impl StateOf {
 
 fn end(cause: &Cause) -> Exit {
     let code = match cause {
-        Cause::ServerUntrusted(_) | Cause::Refused { .. } => exit::NOT_PERMITTED,
+        Cause::ServerUntrusted(_) | Cause::Refused { .. } | Cause::Closed { code: 4002 | 4005, .. } => exit::NOT_PERMITTED,
         Cause::Network(_) | Cause::HeartbeatLost => exit::UNAVAILABLE,
         _ => exit::FAILED,
     };
@@ -90,6 +90,7 @@ mod tests {
     fn ends_have_their_exit_codes() {
         assert_eq!(end(&Cause::ServerUntrusted("x".into())).code, exit::NOT_PERMITTED);
         assert_eq!(end(&Cause::Network("x".into())).code, exit::UNAVAILABLE);
+        assert_eq!(end(&Cause::Closed { code: 4005, reason: "account disabled".into() }).code, exit::NOT_PERMITTED);
         assert_eq!(end(&Cause::Superseded).code, exit::FAILED);
     }
 }

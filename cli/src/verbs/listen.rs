@@ -1,13 +1,13 @@
 //! `sov listen`: new messages as they come.
 //!
-//! Every message stands in the vault's inbox until a listener has written and flushed its line; only then does the inbox
-//! move past it. So a message comes again if the listener was killed before, and none is lost. Several listeners on one
+//! Every message, and every notice of the server, stands in the vault's inbox until a listener has written and flushed
+//! its line; only then does the inbox move past it. So a message comes again if the listener was killed before, and none is lost. Several listeners on one
 //! home all get every message that arrives while they listen; what waited before goes to whoever is first.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use sovereign_client::{Client, Event as Happening, Message};
+use sovereign_client::{Client, Event as Happening, InboxItem, Message, Notice};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
@@ -41,6 +41,7 @@ impl Args {
             output,
             own_device: client.account().device_id,
             last: 0,
+            told_notice: None,
             left: self.count.unwrap_or(u64::MAX),
             titles: HashMap::new(),
             stopping,
@@ -55,7 +56,9 @@ struct Listener<'a, O> {
     own_device: [u8; 16],
     /// The local number of the newest message that was told.
     last: u64,
-    /// How many are still to be told.
+    /// The newest notice of the server that was told, with its time.
+    told_notice: Option<(String, u64)>,
+    /// How many messages are still to be told.
     left: u64,
     titles: HashMap<[u8; 32], String>,
     stopping: Stopping,
@@ -101,17 +104,20 @@ impl<O: Output> Listener<'_, O> {
     /// Everything that waits in the inbox, in its order.
     async fn tell_inbox(&mut self) -> Result<(), Exit> {
         loop {
-            let mut page = self.client.unlistened(PAGE).await.map_err(|error| client::exit(&error))?;
-            page.retain(|message| message.local_no > self.last);
+            let mut page = self.client.inbox(PAGE).await.map_err(|error| client::exit(&error))?;
+            page.retain(|item| item.local_no() > self.last);
             if page.is_empty() || self.is_over() {
                 return Ok(());
             }
             let before = self.last;
-            for message in &page {
+            for item in page {
                 if self.is_over() {
                     break;
                 }
-                self.tell(message).await?;
+                match item {
+                    InboxItem::Message(message) => self.tell(&message).await?,
+                    InboxItem::Notice(notice) => self.tell_notice(notice).await?,
+                }
             }
             if self.last > before {
                 self.client.mark_listened(self.last).await.map_err(|error| client::exit(&error))?;
@@ -129,6 +135,13 @@ impl<O: Output> Listener<'_, O> {
         Ok(())
     }
 
+    async fn tell_notice(&mut self, Notice { text, time_ms, local_no }: Notice) -> Result<(), Exit> {
+        self.output.emit(vec![Event::ServerNotice { text: text.clone(), time_ms }]).await?;
+        self.told_notice = Some((text, time_ms));
+        self.last = local_no;
+        Ok(())
+    }
+
     async fn take(&mut self, happening: Happening) -> Result<(), Exit> {
         if let Happening::Message(message) = &happening {
             if message.local_no > self.last {
@@ -140,6 +153,15 @@ impl<O: Output> Listener<'_, O> {
                 self.client.mark_listened(self.last).await.map_err(|error| client::exit(&error))?;
             }
             return Ok(());
+        }
+        if let Happening::ServerNotice { text, time_ms } = &happening {
+            self.tell_inbox().await?;
+            // Another listener may have moved the inbox past it: then it is told from here.
+            let told = self.told_notice.as_ref().is_some_and(|(last, at)| *at > *time_ms || (*at == *time_ms && last == text));
+            if told || self.is_over() {
+                return Ok(());
+            }
+            self.told_notice = Some((text.clone(), *time_ms));
         }
         let mut names = HashMap::new();
         if let Happening::MembersChanged { added, removed, .. } = &happening {

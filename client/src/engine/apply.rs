@@ -142,7 +142,7 @@ impl Work<'_> {
                     _ => log.gone += count,
                 }
             }
-            Some(Body::Welcome(_) | Body::Removed(_)) | None => {}
+            Some(Body::Welcome(_) | Body::Removed(_) | Body::ServerNotice(_)) | None => {}
         }
         self.advance(&id, log, entry)?;
         Ok(Need::Nothing)
@@ -202,7 +202,7 @@ impl Work<'_> {
                 let expires_at_ms = (entry.expires_at_ms != 0).then_some(entry.expires_at_ms);
                 let history = HistoryRecord { from, text: text.clone(), time_ms, local_no, urgent, expires_at_ms };
                 self.tx.set(Space::History, &id, entry.seq, &history)?;
-                self.tx.set(Space::Inbox, b"", local_no, &InboxRecord { group: id, seq: entry.seq })?;
+                self.tx.set(Space::Inbox, b"", local_no, &InboxRecord { group: id, seq: entry.seq, notice: None })?;
                 let message = Message {
                     group: id,
                     seq: entry.seq,
@@ -296,7 +296,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn next_local_no(&mut self) -> Result<u64, Error> {
+    pub(super) fn next_local_no(&mut self) -> Result<u64, Error> {
         let next = self.tx.get::<u64>(Space::Meta, b"inbox")?.unwrap_or(0) + 1;
         self.tx.put(Space::Meta, b"inbox", &next)?;
         Ok(next)
@@ -320,6 +320,7 @@ pub(crate) fn hash_of(entry: &v1::Entry) -> Option<[u8; 32]> {
         Body::Own(own) => own.entry_hash.as_ref().try_into().ok()?,
         Body::Welcome(body) => entry_hash(Kind::Welcome, &body.encode_to_vec()),
         Body::Removed(body) => entry_hash(Kind::Removed, &body.encode_to_vec()),
+        Body::ServerNotice(body) => entry_hash(Kind::Notice, &body.encode_to_vec()),
         Body::Skipped(_) => return None,
     })
 }

@@ -9,7 +9,7 @@ use sovereign_proto::{
 use super::{
     apply::Need,
     core::Work,
-    records::{GroupRecord, IntentKind, LogRecord, ParkedWelcome, Stage},
+    records::{GroupRecord, InboxRecord, IntentKind, LogRecord, NoticeRecord, ParkedWelcome, Stage},
 };
 use crate::{
     error::Error,
@@ -99,6 +99,7 @@ impl Work<'_> {
             match &entry.body {
                 Some(Body::Welcome(welcome)) => self.welcomed(welcome)?,
                 Some(Body::Removed(removed)) => self.window_closed(removed)?,
+                Some(Body::ServerNotice(notice)) => self.notified(entry.seq, notice)?,
                 _ => {}
             }
             self.advance(DEVICE_LOG, log, entry)?;
@@ -107,6 +108,16 @@ impl Work<'_> {
             self.effects.acknowledge.insert(Vec::new(), log.cursor);
         }
         Ok(need)
+    }
+
+    /// The server's operator says something: kept until a listener has shown it.
+    fn notified(&mut self, seq: u64, notice: &v1::ServerNotice) -> Result<(), Error> {
+        let (text, time_ms) = (notice.text.clone(), notice.time_ms);
+        let local_no = self.next_local_no()?;
+        let record = NoticeRecord { text: text.clone(), time_ms };
+        self.tx.set(Space::Inbox, b"", local_no, &InboxRecord { group: [0; 32], seq, notice: Some(record) })?;
+        self.effects.events.push(Event::ServerNotice { text, time_ms });
+        Ok(())
     }
 
     /// A commit removed this device: its window is drained.

@@ -2,12 +2,12 @@
 
 use super::{
     Work,
-    records::{GroupRecord, HistoryRecord, InboxRecord, Stage},
+    records::{GroupRecord, HistoryRecord, InboxRecord, NoticeRecord, Stage},
 };
 use crate::{
     error::Error,
     mls::Mls,
-    model::{GroupInfo, GroupState, Member, Message},
+    model::{GroupInfo, GroupState, InboxItem, Member, Message, Notice},
     vault::Space,
 };
 
@@ -39,17 +39,39 @@ impl Work<'_> {
         Ok(messages)
     }
 
-    /// Messages behind the listener's mark.
-    pub(crate) fn unlistened(&mut self, limit: usize) -> Result<Vec<Message>, Error> {
+    /// What stands behind the listener's mark.
+    pub(crate) fn inbox(&mut self, limit: usize) -> Result<Vec<InboxItem>, Error> {
         let mark: u64 = self.tx.get(Space::Meta, MARK)?.unwrap_or(0);
+        self.inbox_behind(mark, limit)
+    }
+
+    /// Messages behind the listener's mark, notices passed over.
+    pub(crate) fn unlistened(&mut self, limit: usize) -> Result<Vec<Message>, Error> {
+        let mut behind: u64 = self.tx.get(Space::Meta, MARK)?.unwrap_or(0);
         let mut messages = Vec::new();
-        for (_, InboxRecord { group, seq }) in self.tx.items(Space::Inbox, b"", mark, limit)? {
-            if let Some(record) = self.tx.item::<HistoryRecord>(Space::History, &group, seq)? {
-                let request = self.group(&group)?.is_some_and(|group| group.request);
-                messages.push(self.message(group, seq, record, request)?);
-            }
+        while messages.len() < limit {
+            let items = self.inbox_behind(behind, limit - messages.len())?;
+            let Some(last) = items.last() else { break };
+            behind = last.local_no();
+            messages.extend(items.into_iter().filter_map(|item| match item {
+                InboxItem::Message(message) => Some(message),
+                InboxItem::Notice(_) => None,
+            }));
         }
         Ok(messages)
+    }
+
+    fn inbox_behind(&mut self, behind: u64, limit: usize) -> Result<Vec<InboxItem>, Error> {
+        let mut items = Vec::new();
+        for (local_no, InboxRecord { group, seq, notice }) in self.tx.items(Space::Inbox, b"", behind, limit)? {
+            if let Some(NoticeRecord { text, time_ms }) = notice {
+                items.push(InboxItem::Notice(Notice { text, time_ms, local_no }));
+            } else if let Some(record) = self.tx.item::<HistoryRecord>(Space::History, &group, seq)? {
+                let request = self.group(&group)?.is_some_and(|group| group.request);
+                items.push(InboxItem::Message(self.message(group, seq, record, request)?));
+            }
+        }
+        Ok(items)
     }
 
     /// Moves the listener's mark forward.

@@ -215,11 +215,20 @@ pub(crate) struct CounterRecord {
     pub(crate) gone: u64,
 }
 
-/// Where a message of the inbox stands.
+/// Where a message of the inbox stands; or a notice of the server, whose seq is of the device's own log.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct InboxRecord {
     pub(crate) group: [u8; 32],
     pub(crate) seq: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) notice: Option<NoticeRecord>,
+}
+
+/// Words of the server's operator.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct NoticeRecord {
+    pub(crate) text: String,
+    pub(crate) time_ms: u64,
 }
 
 /// A Welcome that waits for the group's earlier window to drain.

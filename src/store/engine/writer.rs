@@ -11,11 +11,14 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode};
+use sovereign_proto::log::Kind;
 use tokio::sync::watch;
 
 use super::{Answer, Job, Mode, Task, disk::Disk, wal::Wal};
 use crate::{
+    clock::monotonic,
     ids::LogId,
+    metrics::WriterMetrics,
     store::{
         known::Known,
         ledger::Ledger,
@@ -82,6 +85,7 @@ pub(in crate::store) struct Writer {
     after: AfterCommit,
     disk: Disk,
     wal: Wal,
+    metrics: Arc<WriterMetrics>,
     failed: watch::Sender<bool>,
 }
 
@@ -94,6 +98,7 @@ enum Aborted {
 }
 
 impl Writer {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a writer, put together in one place")]
     /// Starts the thread. `stopped` is dropped when it has ended.
     pub(in crate::store) fn start(
         db: Connection,
@@ -101,6 +106,7 @@ impl Writer {
         directory: PathBuf,
         options: Options,
         after: AfterCommit,
+        metrics: Arc<WriterMetrics>,
         failed: watch::Sender<bool>,
         stopped: watch::Sender<()>,
     ) -> std::io::Result<WriterQueue> {
@@ -116,6 +122,7 @@ impl Writer {
             after,
             disk,
             wal: Wal::default(),
+            metrics,
             failed,
         };
         thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
@@ -175,8 +182,11 @@ impl Writer {
     /// One transaction. Every job of the batch is answered, whatever happens; an error means that no more may be taken.
     fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>, bytes: usize) -> Sql<()> {
         let mut verdicts = Vec::with_capacity(batch.len());
+        let started = monotonic();
         match self.transact(batch, &mut verdicts) {
             Ok(()) => {
+                let messages = self.published.iter().filter(|(_, entry)| entry.kind == Kind::Message).count();
+                self.metrics.committed(batch.len(), messages as u64, started.elapsed());
                 self.after.tail.publish(self.published.drain(..));
                 self.after.moved.publish(self.moved.drain(..));
                 let jobs = batch.len();

@@ -139,7 +139,10 @@ async fn tokens_rotate_and_a_replay_ends_the_family() {
         let replaces = replaces.map(|hash| [hash; 32]);
         harness.store.issue_token(NewToken { hash: [hash; 32], device_id: ann.device_id, expires_at: START + DAY, replaces, now })
     };
-    let device = |hash: u8, now| harness.store.token([hash; 32], now);
+    let device = async |hash: u8, now| {
+        let found = harness.store.token([hash; 32], now).await;
+        found.map(|found| found.map(|(device, _)| device))
+    };
     assert_eq!(issue(1, None, START).await, Ok(RotateOutcome::Issued));
     assert_eq!(issue(2, Some(1), START).await, Ok(RotateOutcome::Issued));
     assert_eq!(issue(3, Some(1), START + 1).await, Ok(RotateOutcome::Issued), "the answer was lost");

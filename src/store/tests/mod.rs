@@ -6,6 +6,7 @@ mod durability;
 mod key_packages;
 mod ledger;
 mod messages;
+mod notices;
 mod presence;
 mod relations;
 mod trimming;

@@ -73,6 +73,8 @@ pub struct Account {
     pub identity_key: [u8; 32],
     /// Not shut out by an operator.
     pub enabled: bool,
+    /// An operator has deleted it for good; it is disabled then, too.
+    pub deleted: bool,
     /// Was made by a setup link. It gives no further right yet.
     pub administrator: bool,
     /// The newest version, from 1.

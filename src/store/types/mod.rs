@@ -7,6 +7,8 @@ mod key_packages;
 mod log;
 mod manifests;
 mod messages;
+mod notices;
+mod overview;
 mod presence;
 mod relations;
 mod sessions;
@@ -19,6 +21,8 @@ pub use self::{
     log::{Item, LogPosition, Page, SenderRef, SkipReason, StoredEntry},
     manifests::{NewManifest, PublishOutcome},
     messages::{Append, AppendOutcome, NewMessage},
+    notices::{NewNotice, NoticeOutcome, NoticeStep},
+    overview::{AccountOverview, Census, Deletion, DeviceOverview, DiskUse, RevokeOutcome},
     presence::{Movement, Movements, Privacy, PrivacyChange, Receipt, Seen},
     relations::{Contact, Relation, RelationChange, RelationChanged, SetRelationOutcome},
     sessions::{NewToken, RotateOutcome, SignInOutcome, SignedIn},

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("refusal", 1),
     ("limits", 1),
     ("config", 1),
+    ("metrics", 1),
     ("telemetry", 1),
     ("private_file", 1),
     ("ids", 0),
@@ -49,6 +50,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tls_codec", &["mls"]),
     ("argon2", &["auth/password.rs"]),
     ("getrandom", &["entropy.rs"]),
+    ("prometheus_client", &["metrics"]),
 ];
 
 /// The same for the client library.

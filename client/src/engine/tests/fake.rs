@@ -568,6 +568,13 @@ impl World {
         Ok(Outcome::Accepted(accepted))
     }
 
+    /// Words of the operator on the own log of every device.
+    pub(super) fn notice(&mut self, text: &str) {
+        let notice = v1::ServerNotice { text: text.to_owned(), time_ms: 7 };
+        self.devices.values_mut().for_each(|log| append_device(log, Body::ServerNotice(notice.clone())));
+        self.pump();
+    }
+
     fn send(&mut self, by: DeviceRef, request: &v1::SendMessageRequest) -> Result<v1::SendMessageResponse, v1::Failure> {
         let group = self.groups.get_mut(request.group_id.as_ref()).ok_or_else(not_found)?;
         let message = request.message.clone().unwrap_or_default();

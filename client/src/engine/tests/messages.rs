@@ -4,7 +4,7 @@ use super::{
     fake::{Fault, message_hash},
     *,
 };
-use crate::model::{Alarm, Event};
+use crate::model::{Alarm, Event, InboxItem};
 use sovereign_proto::v1::{self, entry::Body};
 
 #[tokio::test(start_paused = true)]
@@ -162,4 +162,32 @@ async fn what_has_expired_is_not_missed_and_everything_else_is() {
         let own = a.history(group, 10).await.expect("readable");
         assert!(own.iter().any(|message| message.text == "soon" && message.urgent && message.expires_at_ms.is_some()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn notices_of_the_server_wait_in_the_inbox_among_the_messages() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+    a.send(group, "before").await.expect("sent");
+    until_texts(&b, &["before"]).await;
+    let mut events = b.events();
+    server.world().notice("down at six");
+    until("the notice arrives", || async { b.inbox(10).await.expect("readable").len() == 2 }).await;
+    assert_eq!(events.recv().await.expect("an event"), Event::ServerNotice { text: "down at six".into(), time_ms: 7 });
+    a.send(group, "behind").await.expect("sent");
+    until_texts(&b, &["before", "behind"]).await;
+    b.close().await;
+
+    // It is there after a restart, in its place, until it is marked.
+    let b = ben.open().await;
+    let inbox = b.inbox(10).await.expect("readable");
+    let [InboxItem::Message(_), InboxItem::Notice(notice), InboxItem::Message(last)] = &inbox[..] else {
+        panic!("something else: {inbox:?}")
+    };
+    assert_eq!((notice.text.as_str(), notice.time_ms), ("down at six", 7));
+    assert_eq!(b.unlistened(2).await.expect("readable").len(), 2, "notices do not take the place of messages");
+    b.mark_listened(last.local_no - 1).await.expect("marked");
+    assert_eq!(b.inbox(10).await.expect("readable").len(), 1);
 }
