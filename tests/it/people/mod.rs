@@ -5,6 +5,7 @@ mod beginnings;
 mod contacts;
 mod conversations;
 mod crashes;
+mod demo;
 mod devices;
 mod exchange;
 mod exits;
