@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
+    demo, exit, load,
     demo, exit,
     verbs::{contacts, devices, group, groups, history, join, listen, login, presence, receipts, send, trust},
 };
@@ -67,6 +68,17 @@ const DEMO: &str = "\
 Starts a server in a temporary directory, on a free port of this machine, and removes it afterwards. Three people join,
 talk in pairs and in a group; one is away, the server is killed in the middle of traffic and started again. Each step says
 what was verified. Exit code 0 if all of it held, 1 if not; takes less than a minute.";
+
+const LOAD: &str = "\
+Examples:
+  sov load                                            ten pairs, on a server that is started for it
+  sov load --pairs 50 --rate 2000 --duration 30       by a schedule that does not wait for answers
+  sov load --idle 5000 --reconnect-storm 1000
+  sov load 'LINK' --pairs 20 --groups 2 --members 100 --pid $(pidof sovereign)
+
+Makes accounts (load-...), connections and groups as any client does; the messages only look encrypted, since no server
+can tell. Latency counts from the time at which a message was meant to be sent. Exit code 0 only if everything was done
+and everything accepted was delivered. The accounts stay on the server: give it one of its own.";
 
 const LISTEN: &str = "\
 With --json each message is a line like
@@ -142,6 +154,9 @@ pub(crate) enum Verb {
     /// See it all work on this machine: a server, three people, a crash
     #[command(after_help = DEMO)]
     Demo(demo::Args),
+    /// Measure how much a server can take
+    #[command(after_help = LOAD)]
+    Load(load::Args),
 }
 
 fn concat_help() -> String {
@@ -193,6 +208,8 @@ mod tests {
             "sov trust ben",
             "sov trust ben --yes --json",
             "sov demo --server target/release/sovereign --keep --json",
+            "sov load --server target/release/sovereign --pairs 5 --json",
+            "sov load https://h/join#v=1 --groups 2 --members 9 --rate 10 --yes-this-is-my-server",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }

@@ -11,6 +11,7 @@ mod demo;
 mod event;
 mod exit;
 mod home;
+mod load;
 mod local_server;
 mod output;
 mod render;

@@ -59,6 +59,7 @@ async fn prepared(cli: Cli) -> Result<(), Exit> {
         Verb::Contacts(args) => Command::Contacts(args),
         Verb::Trust(args) => Command::Trust(args),
         Verb::Demo(args) => return Box::pin(args.run(json)).await,
+        Verb::Load(args) => return Box::pin(args.run(json)).await,
     };
     let timeout_ms = seconds * 1000;
     let stopping = stopping(&command)?;

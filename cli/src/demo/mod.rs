@@ -10,12 +10,11 @@ mod transcript;
 use std::{io, path::PathBuf, time::Duration};
 
 use sovereign_client::clock::Clock;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::{story::Story, transcript::Transcript};
 use crate::{
     exit::{self, Exit},
-    local_server::{self, Scratch},
+    local_server::{self, Scratch, interrupted},
     output::style,
 };
 
@@ -50,22 +49,6 @@ impl Args {
             eprintln!("kept: {}", kept.display());
         }
         let took = Duration::from_millis(clock.now_ms().saturating_sub(started_ms));
-        match story.transcript.verdict(took)? {
-            true => Ok(()),
-            false => Err(Exit::failed(exit::FAILED, "")),
-        }
+        if story.transcript.verdict(took)? { Ok(()) } else { Err(Exit::failed(exit::FAILED, "")) }
     }
-}
-
-/// Ends at the first Ctrl-C, SIGTERM or SIGHUP from now on.
-fn interrupted() -> io::Result<impl Future<Output = ()>> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    })
 }

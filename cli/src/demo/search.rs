@@ -11,6 +11,9 @@ use data_encoding::{BASE64, HEXLOWER, HEXUPPER};
 /// Bytes by which a place is found where a text could stand; shorter forms are not looked for.
 const HEAD: usize = 8;
 
+/// A word in one of its forms, and the word.
+type Form<'a> = (Vec<u8>, &'a [u8]);
+
 /// What a search has gone through, and found.
 #[derive(Default)]
 pub(super) struct Found {
@@ -23,7 +26,7 @@ pub(super) struct Found {
 /// Looks through the files at and below `places` for each of the words: as it is, in hex, and in base64 at any alignment.
 /// Files that vanish meanwhile hold nothing.
 pub(super) fn search<'a>(places: &[PathBuf], words: impl Iterator<Item = &'a [u8]>) -> io::Result<Found> {
-    let mut wanted: HashMap<[u8; HEAD], Vec<(Vec<u8>, &[u8])>> = HashMap::new();
+    let mut wanted: HashMap<[u8; HEAD], Vec<Form<'a>>> = HashMap::new();
     for word in words {
         for form in forms(word) {
             if let Some(head) = form.first_chunk() {

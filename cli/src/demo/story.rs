@@ -257,7 +257,7 @@ impl Story {
         let texts: Vec<&str> = self.chats.iter().flat_map(Chat::texts).chain([GROUP]).collect();
         let found = search(&places, texts.iter().map(|text| text.as_bytes()))?;
         let accounts: Vec<[u8; 16]> = self.people.iter().map(|person| person.client().account().account_id).collect();
-        let control = search(&places, accounts.iter().map(|account| account.as_slice()))?;
+        let control = search(&places, accounts.iter().map(<[u8; 16]>::as_slice))?;
         self.transcript.did(format!("{} files, {} KiB; as text, hex and base64", found.files, found.bytes / 1024))?;
         let text = format!("none of the {} messages is in there, nor the group's name", texts.len() - 1);
         self.transcript.check(text, found.what.is_empty())?;

@@ -92,9 +92,10 @@ impl<W: Write> Transcript<W> {
             self.json(&Line::Verdict { held, steps, checks, failed, seconds })?;
         }
         let (colour, reset) = self.colours(if held { GREEN } else { RED });
-        let text = match held {
-            true => format!("All {checks} checks held, in {seconds:.1} s."),
-            false => format!("{failed} of {checks} checks FAILED, after {seconds:.1} s."),
+        let text = if held {
+            format!("All {checks} checks held, in {seconds:.1} s.")
+        } else {
+            format!("{failed} of {checks} checks FAILED, after {seconds:.1} s.")
         };
         self.human(&format!("\n{colour}{text}{reset}"))?;
         Ok(held)

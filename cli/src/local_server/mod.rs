@@ -2,6 +2,7 @@
 //! when it goes.
 
 mod binary;
+mod interrupt;
 mod scratch;
 
 use std::{
@@ -16,7 +17,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub(crate) use self::{binary::find, scratch::Scratch};
+pub(crate) use self::{binary::find, interrupt::interrupted, scratch::Scratch};
 use crate::exit::{self, Exit};
 
 /// Longest wait for a server to take connections.
