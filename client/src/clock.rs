@@ -45,10 +45,3 @@ impl Clock {
         self.offset_ms.fetch_add(by_ms, Ordering::Relaxed);
     }
 }
-
-/// A point of monotonic time, which tests pause.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the door")]
-pub(crate) fn monotonic() -> tokio::time::Instant {
-    tokio::time::Instant::now()
-}

@@ -130,8 +130,12 @@ impl Line {
     /// Queues an acknowledgement of a log up to `seq`; an empty id is the device's own log.
     pub fn acknowledge(&mut self, group_id: Bytes, seq: u64) {
         let positions = vec![v1::Position { group_id, seq }];
-        let body = Some(v1::notice::Body::Acknowledge(v1::Acknowledge { positions }));
-        self.socket.feed(socket::notice(v1::Notice { body }));
+        self.notify(v1::notice::Body::Acknowledge(v1::Acknowledge { positions }));
+    }
+
+    /// Queues what is never answered.
+    pub fn notify(&mut self, notice: v1::notice::Body) {
+        self.socket.feed(socket::notice(v1::Notice { body: Some(notice) }));
     }
 
     /// What comes next. Pings are answered inside. Cancel safe.

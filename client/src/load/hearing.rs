@@ -31,6 +31,8 @@ pub enum Heard {
     },
     /// Everything up to the sign-in has come.
     Live,
+    /// A signal.
+    Signal,
     /// Something else.
     Other,
 }
@@ -86,6 +88,7 @@ fn heard(envelope: v1::Envelope) -> Heard {
                 messages: entries.entries.iter().filter_map(arrived).collect(),
             },
             push::Body::Live(_) => Heard::Live,
+            push::Body::Signal(_) => Heard::Signal,
             _ => Heard::Other,
         },
         _ => Heard::Other,

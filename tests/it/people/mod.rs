@@ -11,6 +11,7 @@ mod exchange;
 mod exits;
 mod groups;
 mod lives;
+mod load;
 mod membership;
 mod presence;
 mod processes;
