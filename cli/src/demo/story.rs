@@ -92,7 +92,7 @@ impl Story {
         self.restart_the_server(sends).await?;
         self.bring_everybody_back().await?;
         self.compare().await?;
-        self.look_at_the_server()
+        self.search_the_server().await
     }
 
     async fn start(&mut self) -> Result<(), Exit> {
@@ -212,9 +212,10 @@ impl Story {
     async fn restart_the_server(&mut self, mut sends: Sends) -> Result<(), Exit> {
         self.transcript.step("Start it again on the same directory")?;
         let waiting = sends.outstanding();
-        let server = self.server.as_mut().ok_or_else(|| Exit::failed(exit::FAILED, "there is no server"))?;
+        let server = self.server_mut()?;
         server.restart().await?;
-        self.transcript.check("it takes connections again", server.pid().is_some())?;
+        let runs = server.pid().is_some();
+        self.transcript.check("it takes connections again", runs)?;
         let group = self.chats.last_mut().ok_or_else(|| Exit::failed(exit::FAILED, "there is no group"))?;
         let done = timeout(RETURN, sends.take_all(group)).await.map_err(|_| too_slow())?;
         let text = format!("Ann and Bob are back by themselves, and the {waiting} messages were accepted");
@@ -250,10 +251,12 @@ impl Story {
         self.check_secrets().await
     }
 
-    fn look_at_the_server(&mut self) -> Result<(), Exit> {
-        self.transcript.step("Search everything the server has written for what was said")?;
-        let server = self.server()?;
+    /// After its end: files that are written to meanwhile could be missed by a search.
+    async fn search_the_server(&mut self) -> Result<(), Exit> {
+        self.transcript.step("Stop the server, and search everything it has written for what was said")?;
+        let server = self.server_mut()?;
         let places = [server.data(), server.log()];
+        server.kill().await?;
         let texts: Vec<&str> = self.chats.iter().flat_map(Chat::texts).chain([GROUP]).collect();
         let found = search(&places, texts.iter().map(|text| text.as_bytes()))?;
         let accounts: Vec<[u8; 16]> = self.people.iter().map(|person| person.client().account().account_id).collect();
@@ -285,6 +288,10 @@ impl Story {
 
     fn server(&self) -> Result<&LocalServer, Exit> {
         self.server.as_ref().ok_or_else(|| Exit::failed(exit::FAILED, "there is no server"))
+    }
+
+    fn server_mut(&mut self) -> Result<&mut LocalServer, Exit> {
+        self.server.as_mut().ok_or_else(|| Exit::failed(exit::FAILED, "there is no server"))
     }
 }
 
