@@ -201,11 +201,11 @@ pub(super) async fn storm(run: Run, mut seat: Seat, at: Instant) {
     drop(line);
     let mut pause = PAUSE;
     let line = loop {
-        let live = async {
+        let coming = async {
             let mut line = device.sign_in(&run.route).await?;
             line.until_live().await.map(|()| line)
         };
-        match live.await {
+        match coming.await {
             Ok(line) => break line,
             Err(error) => run.tally.broke(&error),
         }

@@ -147,10 +147,10 @@ impl fmt::Display for Report {
         writeln!(f, "broken       {}; {} came back by themselves", listed(&self.broken), grouped(self.reconnects))?;
         writeln!(f, "server       {}", self.server_text())?;
         let faults = self.faults();
-        match faults.is_empty() {
-            true => writeln!(f, "\nEverything that was accepted was delivered, once."),
-            false => writeln!(f, "\nFAILED: {}.", faults.join("; ")),
+        if faults.is_empty() {
+            return writeln!(f, "\nEverything that was accepted was delivered, once.");
         }
+        writeln!(f, "\nFAILED: {}.", faults.join("; "))
     }
 }
 

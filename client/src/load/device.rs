@@ -19,8 +19,8 @@ const CLAIMED_AT_ONCE: usize = 64;
 /// An account with its one device, in memory.
 pub struct Device {
     username: String,
-    account_id: [u8; 16],
-    device_id: [u8; 16],
+    account: [u8; 16],
+    id: [u8; 16],
     identity: DeviceKey,
     key: Arc<DeviceKey>,
     mls: Mls,
@@ -30,9 +30,9 @@ impl Device {
     /// Fresh keys; no server knows of them.
     #[must_use]
     pub fn new(username: String) -> Self {
-        let (account_id, device_id, key) = (entropy::random(), entropy::random(), Arc::new(DeviceKey::generate()));
-        let mls = Mls::new(Arc::clone(&key), Mls::lean_ref(account_id, device_id));
-        Self { username, account_id, device_id, identity: DeviceKey::generate(), key, mls }
+        let (account, id, key) = (entropy::random(), entropy::random(), Arc::new(DeviceKey::generate()));
+        let mls = Mls::new(Arc::clone(&key), Mls::lean_ref(account, id));
+        Self { username, account, id, identity: DeviceKey::generate(), key, mls }
     }
 
     /// Makes the account, and publishes so many key packages, one for each group that the device will be added to.
@@ -42,7 +42,7 @@ impl Device {
             username: self.username.clone(),
             invite_code: invite_code.to_owned(),
             identity_key: Bytes::copy_from_slice(&self.identity.public()),
-            manifest: Some(genesis(&self.identity, self.account_id, self.device_id, &self.key, now_ms)),
+            manifest: Some(genesis(&self.identity, self.account, self.id, &self.key, now_ms)),
             password: String::new(),
             proof: None,
         };
@@ -63,7 +63,7 @@ impl Device {
     }
 
     fn identity(&self) -> Identity<'_> {
-        Identity { account_id: &self.account_id, device_id: &self.device_id, key: &self.key }
+        Identity { account_id: &self.account, device_id: &self.id, key: &self.key }
     }
 }
 
@@ -78,7 +78,7 @@ pub async fn found(line: &mut Line, founder: &Device, others: &[Device], now_ms:
     for some in others.chunks(CLAIMED_AT_ONCE) {
         let request = v1::ClaimKeyPackagesRequest {
             group_id: group_id.clone(),
-            account_ids: some.iter().map(|device| Bytes::copy_from_slice(&device.account_id)).collect(),
+            account_ids: some.iter().map(|device| Bytes::copy_from_slice(&device.account)).collect(),
             claim_id: Bytes::copy_from_slice(&entropy::random::<16>()),
             device_ids: Vec::new(),
         };

@@ -123,7 +123,7 @@ mod tests {
             entry(5, entry::Body::Message(message)),
             entry(6, entry::Body::Own(own)),
         ];
-        let heard = heard(pushed(push::Body::Entries(v1::Entries { group_id: Bytes::new(), entries, ..v1::Entries::default() })));
+        let heard = heard(pushed(push::Body::Entries(v1::Entries { group_id: Bytes::new(), entries })));
         let messages = vec![Arrived { seq: 5, stamp: Some(99) }, Arrived { seq: 6, stamp: None }];
         assert_eq!(heard, Heard::Entries { log: Bytes::new(), last: 6, messages });
     }
