@@ -1,8 +1,6 @@
 //! A member at work in one group: sends, sees, acknowledges.
 
-use bytes::Bytes;
 use sovereign_client::load::Heard;
-use sovereign_proto::v1;
 use tokio::task::JoinSet;
 
 use super::{Connection, Mint};
@@ -43,7 +41,7 @@ impl Peer {
         loop {
             let mut fed = false;
             while sent < work.send && sent - progress.accepted < work.outstanding {
-                let request = self.request();
+                let request = self.mint.next_request();
                 self.connection.feed(request);
                 (sent, fed) = (sent + 1, true);
             }
@@ -95,12 +93,6 @@ impl Peer {
                 self.connection.flush().await;
             }
         }
-    }
-
-    fn request(&mut self) -> v1::SendMessageRequest {
-        let (id, ciphertext) = self.mint.next();
-        let message = v1::OutgoingMessage { client_id: Bytes::copy_from_slice(&id), ciphertext };
-        v1::SendMessageRequest { group_id: self.mint.group_id().clone(), message: Some(message) }
     }
 
     fn note(&self, progress: &mut Progress, heard: Heard) {

@@ -80,6 +80,12 @@ impl Mint {
         v1::SendMessageRequest { group_id: self.group_id.clone(), message: Some(message) }
     }
 
+    /// The next message as a request.
+    pub fn next_request(&mut self) -> v1::SendMessageRequest {
+        self.minted += 1;
+        self.request(self.minted, 0)
+    }
+
     /// The stamp of a message of any mint.
     #[must_use]
     pub fn stamp(message: &[u8]) -> Option<u64> {
