@@ -1,6 +1,8 @@
 //! A member at work in one group: sends, sees, acknowledges.
 
+use bytes::Bytes;
 use sovereign_client::load::Heard;
+use sovereign_proto::v1;
 use tokio::task::JoinSet;
 
 use super::{Connection, Mint};

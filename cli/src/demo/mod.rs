@@ -1,10 +1,14 @@
 //! `sov demo`: a server, three people, a crash, and what was verified at every step.
 
+mod alive;
 mod chat;
+mod crash;
+mod ending;
 mod people;
 mod search;
 mod sends;
 mod story;
+mod talk;
 mod transcript;
 
 use std::{io, path::PathBuf, time::Duration};

@@ -78,8 +78,7 @@ async fn loaded(plan: Plan, target: &Target) -> Result<Report, Exit> {
         return Err(Exit::failed(exit::USAGE, format!("there is no process {pid} to look at")));
     }
     let progress = Progress::new();
-    let route = Route::new(target.link.endpoint.clone())
-        .map_err(|error| Exit::failed(exit::NOT_PERMITTED, error.to_string()))?;
+    let route = Route::new(target.link.endpoint.clone()).map_err(|error| Exit::failed(exit::NOT_PERMITTED, error.to_string()))?;
     let count = plan.senders() + plan.idle + plan.storm;
     let told = |done| progress.tell(&format!("settling: {done} of {count}"));
     let settlement = settle(plan, route.clone(), target.link.code.clone(), told).await?;
