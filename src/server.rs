@@ -19,7 +19,6 @@ use crate::{
 };
 
 /// What this server can do beyond the base protocol, as `Hello` announces it.
-LEFT< HEAD
 pub const FEATURES: &[&str] = &[
     "tokens",
     "tickets",
@@ -33,12 +32,6 @@ pub const FEATURES: &[&str] = &[
     "relations",
     "message-lives",
 ];
-||||||| parent of 99c53be (Show who types in sov demo)
-pub const FEATURES: &[&str] = &["tokens", "tickets", "external-commits", "epoch-confirmation", "group-reset", "exchange", "signals"];
-=======
-pub const FEATURES: &[&str] =
-    &["tokens", "tickets", "external-commits", "epoch-confirmation", "group-reset", "exchange", "signals"];
-LEFT> 99c53be (Show who types in sov demo)
 
 /// The bundle.
 pub struct Server {

@@ -1,8 +1,8 @@
-//! What people see of each other while they talk. Nothing of it is stored.
+//! What people see of each other while they talk: who types, who is there. Nothing of it is stored in a log.
 
 use std::time::Duration;
 
-use sovereign_client::{Client, Event};
+use sovereign_client::{Client, Event, Presence};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{interval, timeout},
@@ -30,6 +30,20 @@ pub(super) async fn sees_typing(events: &mut Receiver<Event>, group: [u8; 32], n
         matches!(event, Event::Typing { group: place, from, active: now } if *place == group && from == name && *now == active)
     })
     .await
+}
+
+/// Whether it is told in time that this person is there, or has gone.
+pub(super) async fn sees_presence(events: &mut Receiver<Event>, name: &str, there: bool) -> bool {
+    told(
+        events,
+        |event| matches!(event, Event::Presence { username, presence, .. } if username == name && is_there(*presence) == there),
+    )
+    .await
+}
+
+/// Connected, as far as it is shown.
+pub(super) fn is_there(presence: Presence) -> bool {
+    matches!(presence, Presence::Online | Presence::Away)
 }
 
 async fn told(events: &mut Receiver<Event>, wanted: impl Fn(&Event) -> bool) -> bool {

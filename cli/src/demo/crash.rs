@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::{
+    alive::sees_presence,
     chat::Chat,
     people::{PATIENCE, until},
     sends::Sends,
@@ -29,7 +30,10 @@ const INBOX: usize = 1000;
 impl Story {
     pub(super) async fn take_one_offline(&mut self) -> Result<(), Exit> {
         self.transcript.step("Carol goes offline; the others go on")?;
+        let mut seen_by_ann = self.people[ANN].client().events();
         self.people[CAROL].leave().await;
+        let seen = sees_presence(&mut seen_by_ann, NAMES[CAROL], false).await;
+        self.transcript.check("Ann sees that she has gone", seen)?;
         let (group, mut sends) = (self.chats.len() - 1, Sends::default());
         for number in 1..=MEANWHILE {
             for by in [ANN, BOB] {
@@ -90,7 +94,10 @@ impl Story {
 
     pub(super) async fn bring_everybody_back(&mut self) -> Result<(), Exit> {
         self.transcript.step("Carol comes back")?;
+        let mut seen_by_ann = self.people[ANN].client().events();
         self.people[CAROL].come_back().await?;
+        let seen = sees_presence(&mut seen_by_ann, NAMES[CAROL], true).await;
+        self.transcript.check("Ann sees that she is there again", seen)?;
         let carol = &self.people[CAROL];
         let mine = self.chats.iter().filter(|chat| chat.members.contains(&CAROL));
         let mut waiting: Vec<&str> = mine.flat_map(|chat| chat.texts_of_others(carol.name)).collect();

@@ -68,6 +68,7 @@ impl Story {
         self.talk_in_pairs().await?;
         self.talk_in_a_group().await?;
         self.type_and_stop().await?;
+        self.see_who_is_there().await?;
         self.take_one_offline().await?;
         let sends = self.kill_the_server().await?;
         self.restart_the_server(sends).await?;

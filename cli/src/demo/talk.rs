@@ -1,9 +1,9 @@
-//! People talk: in pairs, in a group; and see each other type.
+//! People talk: in pairs, in a group; and see each other type, and be there.
 
 use sovereign_client::Policy;
 
 use super::{
-    alive::{press_keys, sees_typing},
+    alive::{is_there, press_keys, sees_typing},
     chat::Chat,
     people::{in_time, until},
     story::{ANN, BOB, CAROL, GROUP, NAMES, SHOWN, Story},
@@ -76,5 +76,17 @@ impl Story {
             holds = chat.agreement(&self.people).await.holds();
         }
         Ok(self.transcript.check("nothing of it stands in anybody's history", holds)?)
+    }
+
+    pub(super) async fn see_who_is_there(&mut self) -> Result<(), Exit> {
+        self.transcript.step("Ann looks who is there")?;
+        let ann = self.people[ANN].client();
+        let there = until(async || {
+            let known = ann.presence().await.ok()?;
+            let is_seen = |name: &str| known.iter().any(|(username, _, presence)| username == name && is_there(*presence));
+            [BOB, CAROL].iter().all(|who| is_seen(NAMES[*who])).then_some(())
+        });
+        let there = there.await.is_some();
+        Ok(self.transcript.check("Bob and Carol are", there)?)
     }
 }

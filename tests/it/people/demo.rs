@@ -46,6 +46,8 @@ async fn the_demonstration_holds_and_leaves_nothing_behind() {
     assert_eq!(output.status.code(), Some(0), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     for told in [
         " 1  Start a server",
+        "      ✓ Carol sees that he types",
+        "      ✓ Ann sees that she has gone",
         "Kill the server with SIGKILL",
         "      it ended by signal: 9",
         " were on their way",
