@@ -5,11 +5,18 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
-    exit,
+    demo, exit, load,
+    demo, exit,
     verbs::{contacts, devices, group, groups, history, join, listen, login, presence, receipts, send, trust},
 };
 
+const AFTER_HELP: &str = "\
+New here? `sov demo` starts a server on this machine, lets three people talk through a crash of it, and shows what holds.
+`sov --help` shows examples and exit codes.";
+
 const EXAMPLES: &str = "\
+New here? `sov demo` starts a server on this machine, lets three people talk through a crash of it, and shows what holds.
+
 Examples:
   sov join 'https://chat.example:8443/join#v=1&c=...&s=...&p=...' --username ann
   sov send --to bob 'Tea at four?'
@@ -57,6 +64,22 @@ The server hands out everybody's identity key, and this device pins the first it
 began anew, or that somebody stands between: nothing is sent to them until you accept it. Ask them over another way which
 fingerprint is theirs. Leaves of groups that the new identity does not vouch for are removed.";
 
+const DEMO: &str = "\
+Starts a server in a temporary directory, on a free port of this machine, and removes it afterwards. Three people join,
+talk in pairs and in a group; one is away, the server is killed in the middle of traffic and started again. Each step says
+what was verified. Exit code 0 if all of it held, 1 if not; takes less than a minute.";
+
+const LOAD: &str = "\
+Examples:
+  sov load                                            ten pairs, on a server that is started for it
+  sov load --pairs 50 --rate 2000 --duration 30       by a schedule that does not wait for answers
+  sov load --idle 5000 --reconnect-storm 1000
+  sov load 'LINK' --pairs 20 --groups 2 --members 100 --pid $(pidof sovereign)
+
+Makes accounts (load-...), connections and groups as any client does; the messages only look encrypted, since no server
+can tell. Latency counts from the time at which a message was meant to be sent. Exit code 0 only if everything was done
+and everything accepted was delivered. The accounts stay on the server: give it one of its own.";
+
 const LISTEN: &str = "\
 With --json each message is a line like
   {\"event\":\"message\",\"group\":\"5c0f...\",\"title\":\"bob\",\"seq\":7,\"from\":\"bob\",\"text\":\"Tea?\",\"time_ms\":1763692200000}
@@ -68,7 +91,7 @@ all get what arrives while they listen; what waited before goes to the first.";
 
 /// End-to-end encrypted messages from the command line, against a Sovereign server.
 #[derive(Debug, Parser)]
-#[command(name = "sov", version, after_long_help = concat_help(), after_help = "`sov --help` shows examples and exit codes.")]
+#[command(name = "sov", version, after_long_help = concat_help(), after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -128,6 +151,12 @@ pub(crate) enum Verb {
     /// Show the fingerprints of somebody's identity; accept a changed one
     #[command(after_help = TRUST)]
     Trust(trust::Args),
+    /// See it all work on this machine: a server, three people, a crash
+    #[command(after_help = DEMO)]
+    Demo(demo::Args),
+    /// Measure how much a server can take
+    #[command(after_help = LOAD)]
+    Load(load::Args),
 }
 
 fn concat_help() -> String {
@@ -178,6 +207,9 @@ mod tests {
             "sov contacts remove bob",
             "sov trust ben",
             "sov trust ben --yes --json",
+            "sov demo --server target/release/sovereign --keep --json",
+            "sov load --server target/release/sovereign --pairs 5 --json",
+            "sov load https://h/join#v=1 --groups 2 --members 9 --rate 10 --yes-this-is-my-server",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -213,6 +245,7 @@ mod tests {
         let help = Cli::command().render_long_help().to_string();
         for word in [
             "Examples:",
+            "`sov demo`",
             "sov send --to bob",
             "Exit codes:",
             "  78  no account",

@@ -10,7 +10,7 @@ pub(crate) const OK: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
 /// The command line makes no sense (sysexits: `EX_USAGE`).
 pub(crate) const USAGE: u8 = 64;
-/// The server cannot be reached (`EX_UNAVAILABLE`).
+/// The server cannot be reached, or there is no binary to start one from (`EX_UNAVAILABLE`).
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// A file cannot be made (`EX_CANTCREAT`).
 pub(crate) const CANNOT_CREATE: u8 = 73;
@@ -31,7 +31,7 @@ Exit codes:
     0  done
     1  refused by the server, or failed
    64  the command line makes no sense
-   69  the server cannot be reached
+   69  the server cannot be reached, or there is none to start
    73  a file cannot be made
    74  reading or writing failed
    75  not finished in time; sends stay in the outbox

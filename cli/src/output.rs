@@ -26,15 +26,19 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// JSON, or for people: coloured only on a terminal, and not where `NO_COLOR` is set.
+    /// In the style that [`style`] says.
     pub(crate) fn new(json: bool) -> Self {
-        let coloured = || io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let style = match json {
-            true => Style::Json,
-            false if coloured() => Style::Coloured,
-            false => Style::Plain,
-        };
-        Self { style, messages: 0, offered: None }
+        Self { style: style(json), messages: 0, offered: None }
+    }
+}
+
+/// For whom stdout is: JSON, or for people; coloured only on a terminal, and not where `NO_COLOR` is set.
+pub(crate) fn style(json: bool) -> Style {
+    let coloured = || io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    match json {
+        true => Style::Json,
+        false if coloured() => Style::Coloured,
+        false => Style::Plain,
     }
 }
 

@@ -32,19 +32,19 @@ pub(crate) async fn run(cli: Cli) -> Exit {
 
 async fn prepared(cli: Cli) -> Result<(), Exit> {
     let Global { home, json, passphrase_file, timeout: seconds, .. } = cli.global;
-    let home = match home.or_else(home::default_home) {
-        Some(home) => std::path::absolute(home)?,
-        None => return Err(Exit::failed(exit::USAGE, "neither --home nor $XDG_DATA_HOME nor $HOME is set")),
+    let home = || match home.or_else(home::default_home) {
+        Some(home) => Ok(std::path::absolute(home)?),
+        None => Err(Exit::failed(exit::USAGE, "neither --home nor $XDG_DATA_HOME nor $HOME is set")),
     };
     let passphrase = passphrase_file.as_deref().map(secret::from_file).transpose()?;
     let options = Options { passphrase, ..Options::default() };
     let mut output = Terminal::new(json);
     let limit = Duration::from_secs(seconds);
     let command = match cli.verb {
-        Verb::Join(args) => return Box::pin(joined(args.run(&home, options, &mut output), limit)).await,
+        Verb::Join(args) => return Box::pin(joined(args.run(&home()?, options, &mut output), limit)).await,
         Verb::Login(args) => {
             // Pending: there is nothing to wait for until another device approves.
-            let client = within(limit, args.run(&home, options, &mut output)).await?;
+            let client = within(limit, args.run(&home()?, options, &mut output)).await?;
             client.close().await;
             return Ok(());
         }
@@ -58,10 +58,12 @@ async fn prepared(cli: Cli) -> Result<(), Exit> {
         Verb::Receipts(args) => Command::Receipts(args),
         Verb::Contacts(args) => Command::Contacts(args),
         Verb::Trust(args) => Command::Trust(args),
+        Verb::Demo(args) => return Box::pin(args.run(json)).await,
+        Verb::Load(args) => return Box::pin(args.run(json)).await,
     };
     let timeout_ms = seconds * 1000;
     let stopping = stopping(&command)?;
-    let mut here = Here { home, options, output, stopping };
+    let mut here = Here { home: home()?, options, output, stopping };
     let Command::Trust(args) = &command else { return here.run(Request { command, timeout_ms }).await };
     let args = args.clone();
     here.run(Request { command, timeout_ms }).await?;

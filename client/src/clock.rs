@@ -12,10 +12,16 @@ use std::{
 pub type UnixMs = u64;
 
 /// Wall-clock time with an offset that tests (and only tests) may move. Cheap to clone; clones share the offset.
-/// Monotonic time is tokio's, which tests pause.
 #[derive(Clone, Default)]
 pub struct Clock {
     offset_ms: Arc<AtomicI64>,
+}
+
+/// Monotonic time, which tests of tokio's pause. For deadlines and for what took how long.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+pub fn monotonic() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }
 
 impl Clock {
@@ -38,11 +44,4 @@ impl Clock {
     pub fn advance(&self, by_ms: i64) {
         self.offset_ms.fetch_add(by_ms, Ordering::Relaxed);
     }
-}
-
-/// A point of monotonic time, which tests pause.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the door")]
-pub(crate) fn monotonic() -> tokio::time::Instant {
-    tokio::time::Instant::now()
 }

@@ -11,6 +11,7 @@ mod entropy;
 mod error;
 mod identity;
 pub mod join_link;
+pub mod load;
 mod mls;
 mod model;
 pub mod vault;

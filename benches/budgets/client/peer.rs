@@ -1,7 +1,8 @@
 //! A member at work in one group: sends, sees, acknowledges.
 
 use bytes::Bytes;
-use sovereign_proto::v1::{self, entry, envelope, push, response};
+use sovereign_client::load::Heard;
+use sovereign_proto::v1;
 use tokio::task::JoinSet;
 
 use super::{Connection, Mint};
@@ -42,11 +43,12 @@ impl Peer {
         loop {
             let mut fed = false;
             while sent < work.send && sent - progress.accepted < work.outstanding {
-                self.connection.feed(self.mint.request()).await;
+                let request = self.mint.next_request();
+                self.connection.feed(request);
                 (sent, fed) = (sent + 1, true);
             }
             if let Some(seq) = progress.newest.take() {
-                self.connection.feed_acknowledgement(self.mint.group_id().clone(), seq).await;
+                self.connection.feed_acknowledgement(self.mint.group_id().clone(), seq);
                 fed = true;
             }
             if fed {
@@ -56,8 +58,8 @@ impl Peer {
                 return;
             }
             let mut next = Some(self.connection.next().await);
-            while let Some(body) = next {
-                self.note(&mut progress, body);
+            while let Some(heard) = next {
+                self.note(&mut progress, heard);
                 next = self.connection.ready();
             }
         }
@@ -73,17 +75,17 @@ impl Peer {
         };
         let (mut sent, mut seen) = (first.min(count), 0);
         for _ in 0..sent {
-            self.connection.feed_signal(signal.clone()).await;
+            self.connection.feed_signal(signal.clone());
         }
         self.connection.flush().await;
         while sent < count || seen < count {
             let mut next = Some(self.connection.next().await);
             let mut fed = false;
-            while let Some(body) = next {
-                if matches!(body, envelope::Body::Push(v1::Push { body: Some(push::Body::Signal(_)) })) {
+            while let Some(heard) = next {
+                if heard == Heard::Signal {
                     seen += 1;
                     if sent < count {
-                        self.connection.feed_signal(signal.clone()).await;
+                        self.connection.feed_signal(signal.clone());
                         (sent, fed) = (sent + 1, true);
                     }
                 }
@@ -95,28 +97,16 @@ impl Peer {
         }
     }
 
-    fn note(&self, progress: &mut Progress, body: envelope::Body) {
-        match body {
-            envelope::Body::Response(v1::Response { body: Some(response::Body::SendMessage(_)) }) => progress.accepted += 1,
-            envelope::Body::Push(v1::Push { body: Some(push::Body::Entries(entries)) })
-                if entries.group_id == self.mint.group_id() =>
-            {
-                progress.newest = entries.entries.last().map(|last| last.seq).or(progress.newest);
-                let messages = entries.entries.iter().filter(|entry| is_message(entry)).count();
-                progress.seen += messages;
+    fn note(&self, progress: &mut Progress, heard: Heard) {
+        match heard {
+            Heard::Accepted { .. } => progress.accepted += 1,
+            Heard::Entries { log, last, messages } if log == self.mint.group_id() => {
+                progress.newest = Some(last);
+                progress.seen += messages.len();
             }
-            envelope::Body::Failure(failure) => panic!("a message is refused: {}", failure.message),
+            Heard::Refused { code, .. } => panic!("a message is refused: {code}"),
             _ => {}
         }
-    }
-}
-
-fn is_message(entry: &v1::Entry) -> bool {
-    let own = |own: &v1::Own| matches!(own.what, Some(v1::own::What::ClientId(_)));
-    match &entry.body {
-        Some(entry::Body::Message(_)) => true,
-        Some(entry::Body::Own(what)) => own(what),
-        _ => false,
     }
 }
 

@@ -52,7 +52,9 @@ const CUT_MAX: u32 = 3;
 /// How long requests are preferred before a WebSocket is tried again.
 const PREFER_REQUESTS: Duration = Duration::from_mins(10);
 
-/// Over the network. The TLS configuration is made once, so that sessions are resumed.
+/// Over the network. The TLS configuration is made once, so that sessions are resumed; clones made after the first dial,
+/// or after [`Dialer::prepare`], share it.
+#[derive(Clone)]
 pub(super) struct Dialer {
     endpoint: Endpoint,
     connector: Option<TlsConnector>,
@@ -82,6 +84,11 @@ impl Dialer {
             // Every other attempt, so that a server that is merely in trouble is not met by requests alone.
             None => self.cut >= CUT_MAX && self.cut % 2 == CUT_MAX % 2,
         }
+    }
+
+    /// Makes the TLS configuration.
+    pub(super) fn prepare(&mut self) -> Result<(), DialError> {
+        self.connector().map(drop)
     }
 
     fn connector(&mut self) -> Result<TlsConnector, DialError> {

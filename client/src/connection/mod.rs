@@ -20,6 +20,7 @@ mod fake_server;
 mod handshake;
 mod hello;
 mod life;
+mod line;
 mod pending;
 mod proof;
 mod run;
@@ -40,6 +41,7 @@ use self::{acknowledgements::Acknowledgements, calls::Command, dial::Dialer, run
 pub use self::{
     enrol::{First, enrol},
     error::{CallError, EnrolError},
+    line::{Identity, Line, LineError, Route},
     state::{Cause, ConnectionEvent, ConnectionState},
 };
 use crate::device_key::DeviceKey;

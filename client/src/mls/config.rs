@@ -1,8 +1,10 @@
 //! What all groups of this client have in common (docs/protocol/mls.md).
 
+use openmls::group::MlsGroupBuilder;
 use openmls::prelude::{
-    Capabilities, Ciphersuite, CredentialType, Extension, ExtensionType, Extensions, GroupContext, Lifetime, MlsGroupJoinConfig,
-    PURE_PLAINTEXT_WIRE_FORMAT_POLICY, RequiredCapabilitiesExtension, SenderRatchetConfiguration, UnknownExtension,
+    Capabilities, Ciphersuite, CredentialType, Extension, ExtensionType, Extensions, GroupContext, GroupId, Lifetime, MlsGroup,
+    MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, RequiredCapabilitiesExtension, SenderRatchetConfiguration,
+    UnknownExtension,
 };
 use sovereign_proto::mls::{
     KEY_PACKAGE_LIFETIME_SECONDS, KEY_PACKAGE_NOT_BEFORE_MARGIN_SECONDS, MAX_PAST_EPOCHS, MAXIMUM_FORWARD_DISTANCE,
@@ -23,7 +25,21 @@ pub(super) fn group() -> MlsGroupJoinConfig {
         .build()
 }
 
-pub(super) fn ratchets() -> SenderRatchetConfiguration {
+/// A group of one's own, at epoch 0.
+pub(super) fn creation(id: &[u8], roles: &Roles, now_ms: u64) -> Result<MlsGroupBuilder, MlsError> {
+    Ok(MlsGroup::builder()
+        .with_group_id(GroupId::from_slice(id))
+        .ciphersuite(SUITE)
+        .with_wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+        .use_ratchet_tree_extension(true)
+        .max_past_epochs(MAX_PAST_EPOCHS)
+        .sender_ratchet_configuration(ratchets())
+        .lifetime(lifetime(now_ms))
+        .with_capabilities(capabilities())
+        .with_group_context_extensions(context(roles)?))
+}
+
+fn ratchets() -> SenderRatchetConfiguration {
     SenderRatchetConfiguration::new(OUT_OF_ORDER_TOLERANCE, MAXIMUM_FORWARD_DISTANCE)
 }
 

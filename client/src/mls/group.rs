@@ -48,18 +48,7 @@ impl Mls {
     /// A new group with this device as its only leaf. The answer is its `GroupInfo`.
     pub(crate) fn create(&self, tx: &Tx<'_>, id: &[u8; 32], roles: &Roles, now_ms: u64) -> Result<Vec<u8>, MlsError> {
         let provider = self.provider(tx);
-        let group = MlsGroup::builder()
-            .with_group_id(GroupId::from_slice(id))
-            .ciphersuite(config::SUITE)
-            .with_wire_format_policy(openmls::prelude::PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
-            .use_ratchet_tree_extension(true)
-            .max_past_epochs(sovereign_proto::mls::MAX_PAST_EPOCHS)
-            .sender_ratchet_configuration(config::ratchets())
-            .lifetime(config::lifetime(now_ms))
-            .with_capabilities(config::capabilities())
-            .with_group_context_extensions(config::context(roles)?)
-            .build(&provider, &*self.key, self.credential())
-            .map_err(invalid)?;
+        let group = config::creation(id, roles, now_ms)?.build(&provider, &*self.key, self.credential()).map_err(invalid)?;
         let info = group.export_group_info(provider.crypto(), &*self.key, true).map_err(invalid)?;
         let info = info.to_bytes().map_err(invalid)?;
         provider.store.flush()?;

@@ -1,6 +1,6 @@
 //! Key packages: making our own, checking those of others.
 
-use openmls::prelude::{KeyPackage, KeyPackageIn, MlsMessageBodyIn, MlsMessageOut, ProtocolVersion};
+use openmls::prelude::{KeyPackage, MlsMessageBodyIn, MlsMessageOut, ProtocolVersion};
 use openmls_rust_crypto::RustCrypto;
 
 use super::{DeviceRef, Mls, MlsError, config, device_of, invalid, parse};
@@ -24,8 +24,7 @@ impl Mls {
 
 /// The key package that was claimed for `of`, if it is valid and signed with `key`.
 pub(crate) fn claimed(bytes: &[u8], of: DeviceRef, key: &[u8; 32]) -> Result<KeyPackage, MlsError> {
-    let MlsMessageBodyIn::KeyPackage(package) = parse(bytes)?.extract() else { return Err(MlsError::Malformed) };
-    let package = validate(package)?;
+    let package = read(bytes)?;
     let leaf = package.leaf_node();
     if device_of(leaf.credential())? != of || leaf.signature_key().as_slice() != key {
         return Err(MlsError::Credential);
@@ -33,6 +32,8 @@ pub(crate) fn claimed(bytes: &[u8], of: DeviceRef, key: &[u8; 32]) -> Result<Key
     Ok(package)
 }
 
-fn validate(package: KeyPackageIn) -> Result<KeyPackage, MlsError> {
+/// The key package, if it is valid.
+pub(super) fn read(bytes: &[u8]) -> Result<KeyPackage, MlsError> {
+    let MlsMessageBodyIn::KeyPackage(package) = parse(bytes)?.extract() else { return Err(MlsError::Malformed) };
     package.validate(&RustCrypto::default(), ProtocolVersion::Mls10).map_err(invalid)
 }

@@ -5,6 +5,7 @@ mod config;
 mod group;
 mod join;
 mod key_package;
+mod lean;
 mod receive;
 mod signal;
 #[cfg(test)]

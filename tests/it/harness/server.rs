@@ -7,8 +7,12 @@ use std::{
 };
 
 use serde_json::Value;
+use sovereign_client::join_link::{Endpoint, JoinLink};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    sync::OnceCell,
+};
 
 use super::{eventually, within};
 
@@ -19,6 +23,8 @@ pub struct TestServer {
     /// `127.0.0.1:PORT`; kept over restarts.
     pub address: String,
     arguments: Vec<String>,
+    /// Learned from a link when somebody asks for it first.
+    endpoint: OnceCell<Endpoint>,
 }
 
 impl TestServer {
@@ -31,7 +37,7 @@ impl TestServer {
     pub async fn start_with(arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server = Self { directory, child: None, address: "127.0.0.1:0".to_owned(), arguments };
+        let mut server = Self { directory, child: None, address: "127.0.0.1:0".to_owned(), arguments, endpoint: OnceCell::new() };
         server.restart().await;
         server
     }
@@ -121,6 +127,13 @@ impl TestServer {
     /// A fresh invite link.
     pub async fn invite(&self) -> String {
         self.operate(&["invite", "create", "--uses", "1000"]).await.trim().to_owned()
+    }
+
+    /// Where it is reached and by what it is recognised.
+    #[allow(dead_code, reason = "the benches ask for it")]
+    pub async fn endpoint(&self) -> Endpoint {
+        let learned = async || self.invite().await.parse::<JoinLink>().expect("a link of the server's own").endpoint;
+        self.endpoint.get_or_init(learned).await.clone()
     }
 
     /// The code in a fresh invite link.

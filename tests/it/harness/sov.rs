@@ -203,7 +203,7 @@ pub fn members(group: &Value) -> Vec<String> {
 }
 
 /// Beside the server's binary.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_sovereign")).with_file_name("sov");
     assert!(path.exists(), "there is no sov beside the server's binary: run `cargo build --workspace --bins` first");
     path

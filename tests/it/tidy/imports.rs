@@ -70,7 +70,13 @@ const CLIENT_DOORS: &[(&str, &[&str])] = &[
 ];
 
 /// The same for the command line.
-const CLI_DOORS: &[(&str, &[&str])] = &[("rpassword", &["secret.rs"]), ("tracing_subscriber", &["telemetry.rs"])];
+const CLI_DOORS: &[(&str, &[&str])] = &[
+    ("hdrhistogram", &["load/latency.rs"]),
+    ("rpassword", &["secret.rs"]),
+    ("rustix", &["load/process.rs"]),
+    ("tempfile", &["local_server/scratch.rs"]),
+    ("tracing_subscriber", &["telemetry.rs"]),
+];
 
 #[test]
 fn imports_point_down() {
