@@ -6,7 +6,6 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
     demo, exit, load,
-    demo, exit,
     verbs::{contacts, devices, group, groups, history, join, listen, login, presence, receipts, send, trust},
 };
 
