@@ -12,10 +12,11 @@ use crate::{
     engine::{self, AccountRecord, Core, Engine, GroupRecord, IntentKind, Remote, Said, Stage, TEXT_MAX},
     enrolment,
     error::Error,
+    event::Event,
     mls::{DeviceRef, Mls},
     model::{
-        AccountInfo, Availability, Contact, DeviceInfo, Event, GroupInfo, IdentityInfo, InboxItem, Message, Options, Policy,
-        Presence, Receipt, SendOptions, Sent,
+        AccountInfo, Availability, Contact, DeviceInfo, GroupInfo, IdentityInfo, InboxItem, Message, Options, Policy, Presence,
+        Receipt, SendOptions, Sent,
     },
     vault::{Space, Vault},
 };

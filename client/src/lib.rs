@@ -9,6 +9,7 @@ mod engine;
 mod enrolment;
 mod entropy;
 mod error;
+mod event;
 mod identity;
 pub mod join_link;
 pub mod load;
@@ -20,8 +21,9 @@ pub use self::{
     client::Client,
     connection::{Cause, ConnectionState},
     error::{Error, ErrorClass},
+    event::{Alarm, Event},
     model::{
-        AccountInfo, Alarm, Availability, Contact, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, IdentityInfo,
-        InboxItem, Member, Message, Notice, Options, Policy, Presence, Receipt, Relation, SendOptions, Sent,
+        AccountInfo, Availability, Contact, DeviceInfo, DeviceState, GroupInfo, GroupState, IdentityInfo, InboxItem, Member,
+        Message, Notice, Options, Policy, Presence, Receipt, Relation, SendOptions, Sent,
     },
 };

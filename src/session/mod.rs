@@ -4,8 +4,10 @@
 //! this file ([`delivery`], [`heartbeat`]) and in [`crate::requests`].
 
 mod allowance;
+mod broken;
 mod delivery;
 mod expiry;
+mod feeding;
 mod handshake;
 mod heartbeat;
 pub mod link;
@@ -16,14 +18,13 @@ mod work;
 
 use std::{collections::HashMap, future::poll_fn, panic::AssertUnwindSafe, sync::Arc};
 
-use data_encoding::HEXLOWER;
 use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use sovereign_proto::v1::{self, push};
 
 pub use self::handshake::{Credential, Peer};
 use self::{
     allowance::Allowance,
-    delivery::{Delivery, Step},
+    delivery::Delivery,
     expiry::Expiry,
     heartbeat::{Due, Heartbeat},
     link::{Event, Incoming, Link},
@@ -33,14 +34,12 @@ use crate::{
     caller::{Connection, Identity},
     clock::{Instant, monotonic},
     codec::{self, FromClient, Malformed},
-    entropy,
     hub::Registration,
-    ids::{DeviceId, GroupId, LogId},
+    ids::{GroupId, LogId},
     limits,
     refusal::{CloseCode, Refusal},
-    server::{Server, reconnect_after_ms},
+    server::Server,
     store::StoreError,
-    wire,
 };
 
 /// Runs a connection to its end.
@@ -129,27 +128,6 @@ impl<L: Link> Session<L> {
                 () = &mut timer => self.timed_out(),
             }
         }
-    }
-
-    /// After a panic: nothing that the session knew is trusted any more. Its peer is told, and nobody else notices.
-    async fn broken(&mut self) {
-        let incident = HEXLOWER.encode(&entropy::random::<8>());
-        tracing::error!(incident, "a session panicked");
-        (self.delivery, self.registration) = (None, None);
-        self.work.clear();
-        let code = CloseCode::Fault;
-        let farewell = async {
-            self.link.start_close(code as u16, code.reason());
-            let ended = |event: &Event| {
-                !matches!(
-                    event,
-                    Event::Flushed | Event::In(Incoming::Frame(_) | Incoming::Text | Incoming::Ping | Incoming::Pong)
-                )
-            };
-            while !ended(&poll_fn(|cx| self.link.poll(cx, true)).await) {}
-        };
-        // It may have been the link that panicked.
-        drop(tokio::time::timeout(limits::CLOSE_DEADLINE, AssertUnwindSafe(farewell).catch_unwind()).await);
     }
 
     fn guest(&self) -> bool {
@@ -303,89 +281,6 @@ impl<L: Link> Session<L> {
     fn refuse(&mut self, id: u64, refusal: Refusal) {
         self.server.metrics.refused(refusal.code());
         self.feed(codec::failure(id, refusal.into_failure()));
-    }
-
-    /// Feeds what may be sent now: pages of the logs, as long as the socket takes them.
-    fn pump(&mut self) {
-        while self.phase == Phase::Open && !self.reading && self.link.pending() < limits::SEND_BUFFER {
-            let Some(delivery) = &mut self.delivery else { return };
-            match delivery.step(|log, after| self.server.store.tail(log, after)) {
-                Step::Rest => return,
-                Step::Live => self.feed(codec::push(push::Body::Live(v1::Live {}))),
-                Step::Send(frame) => self.feed_entries(frame),
-                Step::Position(log) => self.read_from_store(|server, device| work::position(server, device, log)),
-                Step::Page(log, after) => self.read_from_store(|server, device| work::page(server, device, log, after)),
-            }
-        }
-    }
-
-    /// Feeds what may be coalesced, in its newest state, when the socket takes it. Until then it waits in the inbox.
-    fn pump_hints(&mut self) {
-        let Identity::Active(device) = &self.connection.identity else { return };
-        if self.phase != Phase::Open || self.link.pending() >= limits::SEND_BUFFER {
-            return;
-        }
-        let Some(hints) = self.connection.inbox.take_hints() else { return };
-        if !hints.presence.is_empty() {
-            let (number, seen) = self.server.hub.look(device.device, &self.connection.inbox, &hints.presence);
-            self.feed(codec::push(push::Body::Presence(v1::PresenceChanged { accounts: wire::presences(seen), number })));
-        }
-        for (group, progress) in hints.receipts {
-            let receipts = progress.into_iter().map(|(account, progress)| wire::receipt(account, progress)).collect();
-            let changed = v1::ReceiptsChanged { group_id: wire::group_id(LogId::Group(group)), receipts };
-            self.feed(codec::push(push::Body::Receipts(changed)));
-        }
-    }
-
-    fn read_from_store(&mut self, work: impl FnOnce(&Arc<Server>, DeviceId) -> Work) {
-        let Identity::Active(device) = &self.connection.identity else { return };
-        let work = work(&self.server, device.device);
-        self.reading = true;
-        self.start(work);
-    }
-
-    fn read_mail(&mut self) {
-        let mail = self.connection.inbox.take();
-        if let Some(delivery) = &mut self.delivery {
-            mail.reopened.into_iter().for_each(|log| delivery.reopen(log));
-            mail.woken.into_iter().for_each(|log| delivery.wake(log));
-        }
-        for body in mail.pushes {
-            if self.link.pending() < limits::SEND_BUFFER_HARD {
-                self.feed(codec::push(body));
-            }
-        }
-        let live = self.delivery.as_ref().is_some_and(Delivery::is_live);
-        for signal in mail.signals {
-            // The first to go where there is no room, and nothing for who is still catching up.
-            if live && self.link.pending() < limits::SIGNAL_BUFFER {
-                self.feed(signal.frame);
-            }
-        }
-        match mail.close {
-            Some(CloseCode::Restart) if self.phase == Phase::Open => self.phase = Phase::Draining,
-            Some(code) if self.phase == Phase::Open || self.phase == Phase::Draining => self.close(code),
-            _ => {}
-        }
-    }
-
-    /// While draining: once nothing is in flight, says goodbye.
-    fn drain(&mut self) {
-        if self.phase == Phase::Draining && self.in_flight.is_empty() {
-            let code = CloseCode::Restart;
-            let reconnect_after_ms = reconnect_after_ms();
-            let closing = v1::Closing { code: code as u32, reason: code.reason().into(), reconnect_after_ms };
-            self.feed(codec::push(push::Body::Closing(closing)));
-            self.close(code);
-        }
-    }
-
-    /// Feeds entries of a log.
-    fn feed_entries(&mut self, frame: bytes::Bytes) {
-        if let Some(delivery) = &mut self.delivery {
-            self.server.metrics.delivered(delivery.take_delivered());
-        }
-        self.feed(frame);
     }
 
     fn feed(&mut self, frame: bytes::Bytes) {

@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{
     error::Error,
+    event::{Alarm, Event},
     mls::{DeviceRef, Mls},
-    model::{Alarm, Event, Message, SendOptions},
+    model::{Message, SendOptions},
     vault::{Blob, Space},
 };
 

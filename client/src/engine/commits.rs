@@ -14,8 +14,9 @@ use super::{
 use crate::{
     entropy,
     error::Error,
+    event::{Alarm, Event},
     mls::{Change, CommitEffect, DeviceRef, Leaf, Mls, Staged, claimed},
-    model::{Alarm, Event, SendOptions},
+    model::SendOptions,
     vault::{Blob, Space},
 };
 

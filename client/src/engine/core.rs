@@ -12,9 +12,10 @@ use super::{
 use crate::{
     clock::{Clock, UnixMs},
     error::Error,
+    event::{Alarm, Event},
     identity::Pin,
     mls::{DeviceRef, Group, GroupCache, Mls, Provider},
-    model::{Alarm, Event, Sent},
+    model::Sent,
     vault::{Space, Tx, Vault},
 };
 

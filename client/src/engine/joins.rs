@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     error::Error,
+    event::{Alarm, Event},
     mls::{CommitEffect, MlsError},
-    model::{Alarm, Event, Relation},
+    model::Relation,
     vault::{Blob, Space},
 };
 

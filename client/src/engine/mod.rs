@@ -61,7 +61,7 @@ use crate::{
     device_key::DeviceKey,
     entropy,
     error::Error,
-    model::Event,
+    event::Event,
 };
 
 /// First bound of the wait after a failure, in milliseconds.

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     entropy,
     error::Error,
-    model::{Event, SendOptions, Sent},
+    event::Event,
+    model::{SendOptions, Sent},
     vault::{Blob, Space},
 };
 

@@ -7,9 +7,9 @@ use sovereign_proto::v1::{self, find_account_request::By};
 use super::{Engine, Work, lock};
 use crate::{
     error::Error,
+    event::Alarm,
     identity::{Pin, PinError},
     mls::Leaf,
-    model::Alarm,
     vault::Space,
 };
 

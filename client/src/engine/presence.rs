@@ -11,7 +11,8 @@ use sovereign_proto::v1::{self, PresenceState};
 use super::{Engine, Work, lock, records::Stage};
 use crate::{
     error::Error,
-    model::{Availability, Event, Presence},
+    event::Event,
+    model::{Availability, Presence},
     vault::Space,
 };
 

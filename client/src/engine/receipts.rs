@@ -10,11 +10,7 @@ use super::{
     BACKOFF_MS, Engine, Work, lock, pause,
     records::{HistoryRecord, Stage},
 };
-use crate::{
-    error::Error,
-    model::{Event, Receipt},
-    vault::Space,
-};
+use crate::{error::Error, event::Event, model::Receipt, vault::Space};
 
 /// Receipts kept of one group; the server tells none of larger ones.
 const RECEIPTS_MAX: usize = 64;

@@ -9,8 +9,9 @@ use super::{Engine, records::IntentKind};
 use crate::{
     connection::{ConnectionEvent, ConnectionState},
     error::Error,
+    event::Event,
     mls::DeviceRef,
-    model::{DeviceState, Event},
+    model::DeviceState,
 };
 
 /// Runs until the connection ends.

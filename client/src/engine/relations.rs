@@ -9,7 +9,8 @@ use super::{Engine, Work, ephemeral::HeardSignal, people::unknown, records::Grou
 use crate::{
     connection::ConnectionState,
     error::Error,
-    model::{Contact, Event, Relation},
+    event::Event,
+    model::{Contact, Relation},
     vault::Space,
 };
 

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     entropy,
     error::Error,
+    event::{Alarm, Event},
     mls::Leaf,
-    model::{Alarm, Event},
     vault::{Blob, Space},
 };
 

@@ -13,7 +13,7 @@ use sovereign_proto::{
 use tokio::time::Instant;
 
 use super::{Engine, ephemeral::HeardSignal, lock};
-use crate::{clock::monotonic, error::Error, mls::Ephemeral, model::Event};
+use crate::{clock::monotonic, error::Error, event::Event, mls::Ephemeral};
 
 /// A start is sent again after this time, while typing goes on.
 const TYPING_AGAIN: Duration = Duration::from_secs(3);

@@ -1,7 +1,7 @@
 //! Commits: races, removals, joins from outside.
 
 use super::{fake::Fault, *};
-use crate::model::Event;
+use crate::event::Event;
 
 #[tokio::test(start_paused = true)]
 async fn the_name_travels_in_the_bundle_and_everybody_reads_it() {

@@ -4,7 +4,10 @@ use super::{
     fake::{Fault, message_hash},
     *,
 };
-use crate::model::{Alarm, Event, InboxItem};
+use crate::{
+    event::{Alarm, Event},
+    model::InboxItem,
+};
 use sovereign_proto::v1::{self, entry::Body};
 
 #[tokio::test(start_paused = true)]

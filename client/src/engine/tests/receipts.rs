@@ -3,7 +3,7 @@
 use sovereign_proto::v1::{self, push};
 
 use super::*;
-use crate::model::{Event, Presence};
+use crate::{event::Event, model::Presence};
 
 fn receipts(group: [u8; 32], told: &[([u8; 16], u64, u64)]) -> push::Body {
     let receipt = |(account, delivered_seq, read_seq): &([u8; 16], u64, u64)| v1::Receipt {

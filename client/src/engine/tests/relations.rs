@@ -3,7 +3,7 @@
 use sovereign_proto::v1;
 
 use super::*;
-use crate::model::{Event, Relation};
+use crate::{event::Event, model::Relation};
 
 async fn until_related(client: &Client, name: &str, relation: Relation) {
     until(&format!("{name} is {relation:?}"), || async {

@@ -3,7 +3,7 @@
 use sovereign_proto::v1::{self, entry::Body};
 
 use super::*;
-use crate::{Error, model::Event};
+use crate::{Error, event::Event};
 
 /// The commit's membership tag, which only members can check.
 fn spoil(entry: &mut v1::Entry) {

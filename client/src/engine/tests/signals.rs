@@ -3,7 +3,7 @@
 use tokio::sync::broadcast::Receiver;
 
 use super::*;
-use crate::model::Event;
+use crate::event::Event;
 use sovereign_proto::v1::{self, push};
 
 /// Ann and Ben in a group, and what Ben is told from now on.
