@@ -22,6 +22,6 @@ pub use self::{
     error::{Error, ErrorClass},
     model::{
         AccountInfo, Alarm, Availability, Contact, DeviceInfo, DeviceState, Event, GroupInfo, GroupState, IdentityInfo,
-        InboxItem, Member, Message, Notice, Options, Policy, Presence, Receipt, Relation, SendOptions, Sent,
+        InboxItem, Member, Message, Notice, Options, Policy, Presence, Queued, Receipt, Relation, SendOptions, Sent,
     },
 };

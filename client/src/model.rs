@@ -45,6 +45,17 @@ pub struct SendOptions {
     pub urgent: bool,
 }
 
+/// A text that waits for the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Where it goes.
+    pub group: [u8; 32],
+    /// The id it is sent under.
+    pub client_id: [u8; 16],
+    /// What is said.
+    pub text: String,
+}
+
 /// Something that was said in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -208,6 +219,13 @@ pub enum DeviceState {
 pub enum Event {
     /// Somebody else, or another device of this account, said something.
     Message(Message),
+    /// The server has durably accepted what this device said.
+    Accepted {
+        /// The id it was sent under.
+        client_id: [u8; 16],
+        /// What it is from now on.
+        message: Message,
+    },
     /// This device has come into a group.
     Joined {
         /// Which.

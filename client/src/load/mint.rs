@@ -76,7 +76,8 @@ impl Mint {
     /// The message of this number as a request.
     pub fn request(&mut self, number: u64, stamp: u64) -> v1::SendMessageRequest {
         let (id, ciphertext) = self.message(number, stamp);
-        let message = v1::OutgoingMessage { client_id: Bytes::copy_from_slice(&id), ciphertext, ..v1::OutgoingMessage::default() };
+        let message =
+            v1::OutgoingMessage { client_id: Bytes::copy_from_slice(&id), ciphertext, ..v1::OutgoingMessage::default() };
         v1::SendMessageRequest { group_id: self.group_id.clone(), message: Some(message) }
     }
 
