@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
-    demo, exit, load,
+    chat, demo, exit, load,
     verbs::{contacts, devices, group, groups, history, join, listen, login, presence, receipts, send, trust},
 };
 
@@ -20,6 +20,7 @@ Examples:
   sov join 'https://chat.example:8443/join#v=1&c=...&s=...&p=...' --username ann
   sov send --to bob 'Tea at four?'
   git log -1 | sov send --to bob,carol -
+  sov chat
   sov listen
   sov listen --json --count 1 --for 60
   sov group create --name 'Tea club' --with bob,carol
@@ -134,6 +135,9 @@ pub(crate) enum Verb {
     /// Print new messages as they come
     #[command(after_help = LISTEN)]
     Listen(listen::Args),
+    /// Talk on a full screen: conversations, messages, who is typing
+    #[command(after_help = chat::HELP)]
+    Chat(chat::Args),
     /// List your groups
     Groups(groups::Args),
     /// Make and change groups
@@ -189,6 +193,8 @@ mod tests {
             "sov send --group ab -",
             "sov send --to a --ttl 1h --urgent hi",
             "sov listen --json --for 5 --count 2",
+            "sov chat",
+            "sov chat --ascii",
             "sov groups",
             "sov group create --name n --with a,b",
             "sov group add g a,b",

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::{
     agent::{Execute, Stopping, stop_asked},
+    chat::Ask,
     client::{self, StateOf},
     exit::{self, Exit},
     output::Output,
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Receipts(receipts::Args),
     Contacts(contacts::Args),
     Trust(trust::Args),
+    /// What the screen of `sov chat` asks for.
+    Chat(Ask),
 }
 
 /// A command and how long it may take.
@@ -40,12 +43,12 @@ pub(crate) struct Request {
 impl Command {
     /// Whether it goes on until it is stopped, so that another process may take it over at any time.
     pub(crate) fn is_endless(&self) -> bool {
-        matches!(self, Self::Listen(_))
+        matches!(self, Self::Listen(_) | Self::Chat(Ask::Follow))
     }
 
     /// Whether it is of use without the server.
     fn works_offline(&self) -> bool {
-        matches!(self, Self::Groups(_) | Self::History(_) | Self::Contacts(contacts::Args { change: None }))
+        matches!(self, Self::Groups(_) | Self::History(_) | Self::Chat(_) | Self::Contacts(contacts::Args { change: None }))
     }
 
     async fn run(&self, client: &Client, output: &mut impl Output, stopping: Stopping) -> Result<(), Exit> {
@@ -60,6 +63,7 @@ impl Command {
             Self::Receipts(args) => args.run(client, output).await,
             Self::Contacts(args) => args.run(client, output).await,
             Self::Trust(args) => args.run(client, output).await,
+            Self::Chat(ask) => ask.run(client, output, stopping).await,
         }
     }
 }

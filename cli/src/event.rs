@@ -34,6 +34,12 @@ pub(crate) enum Event {
     },
     /// A message was durably accepted by the server.
     Sent { group: String, seq: u64 },
+    /// A text stands in the outbox, durably, and the server has not accepted it yet.
+    Queued { group: String, client_id: String, text: String },
+    /// The server has durably accepted a message of this device.
+    Accepted { group: String, client_id: String, seq: u64, text: String, time_ms: u64 },
+    /// So many messages of others were neither listened to nor shown.
+    Unread { group: String, count: u64 },
     /// A message that was accepted here will not be sent.
     SendFailed { group: String, client_id: String, reason: String },
     /// The account of this home.

@@ -1,15 +1,17 @@
 //! `sov`: end-to-end encrypted messages from the command line.
 //!
-//! A command line becomes a [`command::Command`]; it runs on a client of the vault in the home directory, or, where
+//! `sov chat` is the same commands behind a screen ([`chat`]). A command line becomes a [`command::Command`]; it runs on a client of the vault in the home directory, or, where
 //! another `sov` owns that vault, through its [`agent`]. Everything told goes through [`output`] as an [`event::Event`].
 
 mod agent;
 mod args;
+mod chat;
 mod client;
 mod command;
 mod demo;
 mod event;
 mod exit;
+mod here;
 mod home;
 mod load;
 mod local_server;
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { exit::USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
-    telemetry::start(cli.global.verbose);
+    telemetry::start(cli.global.verbose, matches!(cli.verb, args::Verb::Chat(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -14,13 +14,18 @@ use crate::{
 pub(crate) trait Output: Send {
     /// Events that belong together (the rows of a table).
     fn emit(&mut self, events: Vec<Event>) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// How many messages were written so far, where that is counted.
+    fn messages(&self) -> u64 {
+        0
+    }
 }
 
 /// This process's own stdout and stderr.
 pub(crate) struct Terminal {
     style: Style,
     /// Message lines written so far.
-    pub(crate) messages: u64,
+    messages: u64,
     /// The fingerprint of the changed identity that was shown last.
     pub(crate) offered: Option<[u8; 32]>,
 }
@@ -53,6 +58,10 @@ impl Output for Terminal {
         }
         self.messages += u64::try_from(messages).unwrap_or(u64::MAX);
         Ok(())
+    }
+
+    fn messages(&self) -> u64 {
+        self.messages
     }
 }
 

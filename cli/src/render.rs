@@ -85,6 +85,9 @@ fn human(event: &Event, style: Style) -> String {
             format!("{time} {title} {mark}{}: {text}{marks}{hint}", bold(&safe(from), style))
         }
         Event::Sent { group, seq } => format!("sent ({}, no. {seq})", short(group)),
+        Event::Queued { group, .. } => format!("queued ({})", short(group)),
+        Event::Accepted { group, seq, .. } => format!("accepted ({}, no. {seq})", short(group)),
+        Event::Unread { group, count } => format!("{count} new in {}", short(group)),
         Event::SendFailed { group, reason, .. } => {
             red(&format!("a message to {} was not sent: {}", short(group), safe(reason)), style)
         }

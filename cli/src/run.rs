@@ -1,8 +1,8 @@
-//! From a command line to its end: opens the vault of the home and becomes its owner, or goes through who owns it.
+//! From a command line to its end.
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{future::Future, time::Duration};
 
-use sovereign_client::{Client, Error, Options};
+use sovereign_client::{Client, Options};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -10,20 +10,17 @@ use tokio::{
 };
 
 use crate::{
-    agent::{self, Asked, Execute as _, Stopping, stop_asked},
+    agent::Stopping,
     args::{Cli, Global, Verb},
-    client,
-    command::{Command, OnClient, Request},
+    chat,
+    command::{Command, Request},
     exit::{self, Exit},
+    here::{Here, Road},
     home,
     output::Terminal,
     secret,
     verbs::trust,
 };
-
-/// How often a home is tried whose owner neither serves nor lets go, and how long between.
-const OWNER_TRIES: u32 = 150;
-const OWNER_PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs one command line.
 pub(crate) async fn run(cli: Cli) -> Exit {
@@ -48,6 +45,14 @@ async fn prepared(cli: Cli) -> Result<(), Exit> {
             client.close().await;
             return Ok(());
         }
+        Verb::Chat(args) => {
+            if json {
+                return Err(Exit::failed(exit::USAGE, "chat is for people; for JSON use `sov listen` and `sov send`"));
+            }
+            let (stop, stopping) = watch::channel(false);
+            on_signals(stop.clone(), None)?;
+            return Box::pin(chat::run(&args, home()?, options, stop, stopping)).await;
+        }
         Verb::Devices(args) => Command::Devices(args),
         Verb::Send(args) => Command::Send(args.with_text()?),
         Verb::Listen(args) => Command::Listen(args),
@@ -63,7 +68,8 @@ async fn prepared(cli: Cli) -> Result<(), Exit> {
     };
     let timeout_ms = seconds * 1000;
     let stopping = stopping(&command)?;
-    let mut here = Here { home: home()?, options, output, stopping };
+    let road = watch::Sender::new(Road::Nobody);
+    let mut here = Here { home: home()?, options, output, stopping, road };
     let Command::Trust(args) = &command else { return here.run(Request { command, timeout_ms }).await };
     let args = args.clone();
     here.run(Request { command, timeout_ms }).await?;
@@ -89,14 +95,19 @@ async fn joined(work: impl Future<Output = Result<Client, Exit>>, limit: Duratio
     Ok(())
 }
 
-/// Turns true at the first Ctrl-C (or SIGTERM), and when the time of `listen --for` is over. A second Ctrl-C ends the
-/// process at once.
+/// Turns true at the first Ctrl-C (or SIGTERM), and when the time of `listen --for` is over.
 fn stopping(command: &Command) -> Result<Stopping, Exit> {
     let (stop, stopping) = watch::channel(false);
     let seconds = match command {
         Command::Listen(listen) => listen.seconds,
         _ => None,
     };
+    on_signals(stop, seconds)?;
+    Ok(stopping)
+}
+
+/// Asks for an end at the first signal, or after so many seconds. A second Ctrl-C ends the process at once.
+fn on_signals(stop: watch::Sender<bool>, seconds: Option<u64>) -> Result<(), Exit> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
         let over = async {
@@ -117,95 +128,5 @@ fn stopping(command: &Command) -> Result<Stopping, Exit> {
         }
         std::process::exit(exit::INTERRUPTED.into());
     });
-    Ok(stopping)
-}
-
-/// A command on its way, and what it needs.
-struct Here {
-    home: PathBuf,
-    options: Options,
-    output: Terminal,
-    stopping: Stopping,
-}
-
-impl Here {
-    async fn run(&mut self, mut request: Request) -> Result<(), Exit> {
-        let mut tries = OWNER_TRIES;
-        loop {
-            match Client::open(&self.home, self.options.clone()).await {
-                Ok(client) => return self.own(client, request).await.into_result(),
-                Err(Error::VaultOwned) => {}
-                Err(error) => return Err(client::exit(&error)),
-            }
-            let told = self.output.messages;
-            match agent::ask(&self.home, &request, &mut self.output, self.stopping.clone()).await? {
-                Asked::Ended(exit) => return exit.into_result(),
-                Asked::Moved => {
-                    tries = OWNER_TRIES;
-                    if !still_to_do(&mut request, self.output.messages - told) || *self.stopping.borrow() {
-                        return Ok(());
-                    }
-                }
-                Asked::NobodyThere if tries == 0 => {
-                    let text = "another process owns this home and does not answer; is it a sov?";
-                    return Err(Exit::failed(exit::TEMPORARY, text));
-                }
-                Asked::NobodyThere => {
-                    tries -= 1;
-                    tokio::select! {
-                        () = sleep(OWNER_PAUSE) => {}
-                        () = stop_asked(&mut self.stopping) => return Err(Exit::failed(exit::INTERRUPTED, "")),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Runs the command on the own client while serving others.
-    async fn own(&mut self, client: Client, request: Request) -> Exit {
-        let executor = OnClient(client.clone());
-        let agent = match agent::serve(&self.home, executor.clone()) {
-            Ok(agent) => Some(agent),
-            Err(error) => {
-                tracing::warn!(%error, "other commands on this home will have to wait");
-                None
-            }
-        };
-        let exit = executor.execute(request, &mut self.output, self.stopping.clone()).await;
-        if let Some(agent) = agent {
-            agent.finish().await;
-        }
-        client.close().await;
-        exit
-    }
-}
-
-/// Whether anything is left of a command of which `told` messages have been printed.
-fn still_to_do(request: &mut Request, told: u64) -> bool {
-    match &mut request.command {
-        Command::Listen(listen) => match &mut listen.count {
-            Some(count) => {
-                *count = count.saturating_sub(told);
-                *count > 0
-            }
-            None => true,
-        },
-        _ => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::verbs::listen;
-
-    #[test]
-    fn a_moved_listener_goes_on_with_what_is_left() {
-        let request = |count| Request { command: Command::Listen(listen::Args { seconds: None, count }), timeout_ms: 0 };
-        let mut counted = request(Some(5));
-        assert!(still_to_do(&mut counted, 2));
-        assert_eq!(counted, request(Some(3)));
-        assert!(!still_to_do(&mut counted, 3));
-        assert!(still_to_do(&mut request(None), 1000));
-    }
+    Ok(())
 }

@@ -26,6 +26,21 @@ pub(crate) fn utc(time_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}Z", minutes / 60 % 24, minutes % 60)
 }
 
+/// `Fri YYYY-MM-DD`, in UTC, of milliseconds since the Unix epoch.
+pub(crate) fn day(time_ms: u64) -> String {
+    // The first day of the epoch was a Thursday.
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let days = time_ms / 86_400_000;
+    let name = usize::try_from(days % 7).map_or("", |index| DAYS[index]);
+    format!("{name} {}", &utc(time_ms)[..10])
+}
+
+/// `HH:MM`, in UTC, of milliseconds since the Unix epoch.
+pub(crate) fn time_of_day(time_ms: u64) -> String {
+    let minutes = time_ms / 60_000;
+    format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
+}
+
 /// The Gregorian date of a day counted from 1970-01-01, by eras of 400 years that start in March.
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
@@ -48,6 +63,13 @@ mod tests {
         assert_eq!(utc(951_782_400_000), "2000-02-29 00:00Z");
         assert_eq!(utc(1_772_323_140_000), "2026-02-28 23:59Z");
         assert_eq!(utc(1_772_323_200_000), "2026-03-01 00:00Z");
+    }
+
+    #[test]
+    fn days_have_their_names() {
+        assert_eq!((day(0), time_of_day(86_399_999)), ("Thu 1970-01-01".to_owned(), "23:59".to_owned()));
+        assert_eq!(day(1_772_323_200_000), "Sun 2026-03-01");
+        assert!(day(u64::MAX).len() > 4, "no time makes it panic");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     mls::{DeviceRef, Mls},
     model::{
         AccountInfo, Availability, Contact, DeviceInfo, GroupInfo, IdentityInfo, InboxItem, Message, Options, Policy, Presence,
-        Receipt, SendOptions, Sent,
+        Queued, Receipt, SendOptions, Sent,
     },
     vault::{Space, Vault},
 };
@@ -146,6 +146,28 @@ impl Client {
         self.engine.say_ephemeral(group, kind, payload)
     }
 
+    /// Puts a message into the outbox, durably, and tells its id at once. [`Event::Accepted`] or [`Event::SendFailed`]
+    /// tells what became of it. To answer a request is to accept it.
+    pub async fn queue(&self, group: [u8; 32], text: &str) -> Result<[u8; 16], Error> {
+        check_text(text)?;
+        let (client_id, accepts) = self.engine.run(|work| {
+            let record = work.known_group(&work.current(&group)?)?;
+            let client_id = work.enqueue(&record, Said::Text(text.to_owned()), SendOptions::default())?;
+            Ok((client_id, work.accept_group(&record)?))
+        })?;
+        self.engine.has_spoken(&group);
+        if accepts {
+            let engine = Arc::clone(&self.engine);
+            self.engine.spawn(async move { engine.accept_soon().await });
+        }
+        Ok(client_id)
+    }
+
+    /// At most `limit` texts of a group that the server has not accepted yet, in their order.
+    pub async fn outbox(&self, group: [u8; 32], limit: usize) -> Result<Vec<Queued>, Error> {
+        self.engine.run(|work| work.queued_texts(&group, limit))
+    }
+
     /// Every group this device knows, the ones it left included.
     #[expect(
         clippy::redundant_closure_for_method_calls,
@@ -224,6 +246,24 @@ impl Client {
     /// The last `limit` messages of a group and of those that it replaces after a reset, ascending.
     pub async fn history(&self, group: [u8; 32], limit: usize) -> Result<Vec<Message>, Error> {
         self.engine.run(|work| work.history(&group, limit))
+    }
+
+    /// The last `limit` messages of a group before place `before` in its log, ascending.
+    pub async fn history_before(&self, group: [u8; 32], before: u64, limit: usize) -> Result<Vec<Message>, Error> {
+        self.engine.run(|work| work.history_before(&group, before, limit))
+    }
+
+    /// A person has been shown the group up to this place of its log: [`Client::mark_read`], and what was read everywhere
+    /// leaves the head of the inbox of [`Client::unlistened`], as if it had been listened to.
+    pub async fn mark_shown(&self, group: [u8; 32], seq: u64) -> Result<(), Error> {
+        self.engine.mark_read(group, seq)?;
+        self.engine.run(|work| work.pass_read())
+    }
+
+    /// How many messages of others are neither listened to nor read, by group; groups without any are left out. Counts
+    /// at most 10,000 in all.
+    pub async fn unread(&self) -> Result<Vec<([u8; 32], u64)>, Error> {
+        self.engine.run(|work| work.unread())
     }
 
     /// At most `limit` messages that no listener has marked yet, in the order they came. Own messages of this device

@@ -12,6 +12,13 @@ use crate::{
 pub enum Event {
     /// Somebody else, or another device of this account, said something.
     Message(Message),
+    /// The server has durably accepted what this device said.
+    Accepted {
+        /// The id it was sent under.
+        client_id: [u8; 16],
+        /// What it is from now on.
+        message: Message,
+    },
     /// This device has come into a group.
     Joined {
         /// Which.

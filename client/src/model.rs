@@ -41,6 +41,17 @@ pub struct SendOptions {
     pub urgent: bool,
 }
 
+/// A text that waits for the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Where it goes.
+    pub group: [u8; 32],
+    /// The id it is sent under.
+    pub client_id: [u8; 16],
+    /// What is said.
+    pub text: String,
+}
+
 /// Something that was said in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {

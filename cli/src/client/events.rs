@@ -1,12 +1,17 @@
 //! The library's values as this program's events.
 
+use std::collections::HashMap;
+
 use sovereign_client::{
-    Contact, DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, IdentityInfo, Message, Presence, Receipt,
-    Relation,
+    Client, Contact, DeviceInfo, DeviceState, Event as Happening, GroupInfo, GroupState, IdentityInfo, Message, Presence,
+    Receipt, Relation,
 };
 
 use super::{groups::title, hex};
-use crate::event::{Event, Member};
+use crate::{
+    event::{Event, Member},
+    exit::Exit,
+};
 
 /// A message as an event.
 pub(crate) fn message(message: &Message, title: &str) -> Event {
@@ -85,7 +90,18 @@ pub(crate) fn identity(identity: &IdentityInfo) -> Event {
     }
 }
 
-/// What happened as an event; `None` for what is told otherwise (messages from the inbox, states from the connection).
+/// The names of the accounts in a happening that has them as ids.
+pub(crate) async fn names_in(client: &Client, happening: &Happening) -> Result<HashMap<[u8; 16], String>, Exit> {
+    let mut names = HashMap::new();
+    if let Happening::MembersChanged { added, removed, .. } = happening {
+        for account in added.iter().chain(removed) {
+            names.insert(*account, client.username(*account).await.map_err(|error| super::exit(&error))?);
+        }
+    }
+    Ok(names)
+}
+
+/// What happened as an event; `None` for what is told otherwise (messages from the inbox, own ones by who sent them, states from the connection).
 /// `name` turns an account id into a username.
 pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String) -> Option<Event> {
     let names = |accounts: Vec<[u8; 16]>| {
@@ -95,7 +111,7 @@ pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String
         names
     };
     Some(match happening {
-        Happening::Message(_) | Happening::State { .. } => return None,
+        Happening::Message(_) | Happening::Accepted { .. } | Happening::State { .. } => return None,
         Happening::Joined { group } => Event::Joined { group: hex(&group) },
         Happening::Left { group } => Event::Left { group: hex(&group) },
         Happening::Renamed { group, name } => Event::Renamed { group: hex(&group), name },

@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER;
 use sovereign_client::{Error, ErrorClass};
 
 pub(crate) use self::{
-    events::{changed, contact, device, group, happening, identity, message, own_message, presence},
+    events::{changed, contact, device, group, happening, identity, message, names_in, own_message, presence},
     groups::{find_group, title_of},
     patience::{catch_up, persistently},
     state::{StateOf, trouble},

@@ -163,12 +163,7 @@ impl<O: Output> Listener<'_, O> {
             }
             self.told_notice = Some((text.clone(), *time_ms));
         }
-        let mut names = HashMap::new();
-        if let Happening::MembersChanged { added, removed, .. } = &happening {
-            for account in added.iter().chain(removed) {
-                names.insert(*account, self.client.username(*account).await.map_err(|error| client::exit(&error))?);
-            }
-        }
+        let names = client::names_in(self.client, &happening).await?;
         let name = |account: &[u8; 16]| names.get(account).cloned().unwrap_or_else(|| client::hex(account));
         let Some(event) = client::happening(happening, name) else { return Ok(()) };
         if matches!(event, Event::Renamed { .. } | Event::Members { .. } | Event::Joined { .. } | Event::Reset { .. }) {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Longest text taken from stdin, in bytes: what fits into one message.
-const TEXT_BYTES_MAX: u64 = 60 * 1024;
+pub(crate) const TEXT_BYTES_MAX: u64 = 60 * 1024;
 
 /// The arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, clap::Args)]

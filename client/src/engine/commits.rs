@@ -224,7 +224,7 @@ impl Work<'_> {
         }
         self.put_group(&record)?;
         for (message, at) in bundle.messages.iter().zip(seq + 1..) {
-            self.said_by_me(id, &message.said, SendOptions::default(), at, self.now)?;
+            self.said_by_me(id, &message.client_id, &message.said, SendOptions::default(), at, self.now)?;
         }
         if let Some(intent) = bundle.intent {
             self.finish_intent(id, &intent, Ok(()))?;

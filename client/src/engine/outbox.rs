@@ -11,7 +11,7 @@ use crate::{
     entropy,
     error::Error,
     event::Event,
-    model::{SendOptions, Sent},
+    model::{Queued, SendOptions, Sent},
     vault::{Blob, Space},
 };
 
@@ -41,6 +41,16 @@ impl Work<'_> {
         self.tx.push(Space::Outbox, &record.id, &item)?;
         self.effects.wake.insert(record.id);
         Ok(client_id)
+    }
+
+    /// The texts of a group that the server has not accepted yet, in their order.
+    pub(crate) fn queued_texts(&self, id: &[u8; 32], limit: usize) -> Result<Vec<Queued>, Error> {
+        let items = self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, limit)?;
+        let queued = |item: OutboxRecord| match item.said {
+            Said::Text(text) => Some(Queued { group: *id, client_id: item.client_id, text }),
+            Said::Profile { .. } | Said::ProfileRequest => None,
+        };
+        Ok(items.into_iter().filter_map(|(_, item)| queued(item)).collect())
     }
 
     /// Whether this device may send to the group now.
@@ -107,7 +117,7 @@ impl Work<'_> {
     pub(crate) fn accepted(&mut self, id: &[u8; 32], client_id: &[u8; 16], seq: u64, time_ms: u64) -> Result<(), Error> {
         let Some((position, item)) = self.outgoing(id, client_id)? else { return Ok(()) };
         self.tx.take_out(Space::Outbox, id, position)?;
-        self.said_by_me(id, &item.said, item.options, seq, time_ms)?;
+        self.said_by_me(id, client_id, &item.said, item.options, seq, time_ms)?;
         self.effects.sent.push((*client_id, Ok(Sent { group: *id, seq, client_id: *client_id })));
         Ok(())
     }
@@ -213,6 +223,7 @@ impl Work<'_> {
     pub(crate) fn said_by_me(
         &mut self,
         id: &[u8; 32],
+        client_id: &[u8; 16],
         said: &Said,
         SendOptions { ttl_seconds, urgent }: SendOptions,
         seq: u64,
@@ -222,8 +233,11 @@ impl Work<'_> {
             Said::Text(text) => {
                 let expires_at_ms = (ttl_seconds != 0).then(|| time_ms.saturating_add(ttl_seconds * 1000));
                 let (from, text) = (self.me(), text.clone());
-                let entry = HistoryRecord { from, text, time_ms, local_no: 0, urgent, expires_at_ms };
-                Ok(self.tx.set(Space::History, id, seq, &entry)?)
+                let record = HistoryRecord { from, text, time_ms, local_no: 0, urgent, expires_at_ms };
+                self.tx.set(Space::History, id, seq, &record)?;
+                let message = self.message(*id, seq, record, false)?;
+                self.effects.events.push(Event::Accepted { client_id: *client_id, message });
+                Ok(())
             }
             Said::Profile { name, revision, .. } => self.rename(id, name, *revision),
             Said::ProfileRequest => Ok(()),

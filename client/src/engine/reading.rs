@@ -1,5 +1,7 @@
 //! What callers read: groups, history, the listener's inbox.
 
+use std::collections::BTreeMap;
+
 use super::{
     Work,
     records::{GroupRecord, HistoryRecord, InboxRecord, NoticeRecord, Stage},
@@ -13,6 +15,8 @@ use crate::{
 
 /// The listener's mark in the inbox.
 const MARK: &[u8] = b"listened";
+/// Messages of the inbox that are looked at in one go.
+const INBOX_LOOKED_AT_MAX: usize = 10_000;
 
 impl Work<'_> {
     /// Every group, by id. One that a reset has replaced stands with the group in its place.
@@ -29,7 +33,7 @@ impl Work<'_> {
         let request = self.known_group(&group)?.request;
         let mut messages = Vec::new();
         for group in [vec![group], self.former(&group)?].concat() {
-            let records = self.tx.last::<HistoryRecord>(Space::History, &group, limit - messages.len())?;
+            let records = self.tx.last::<HistoryRecord>(Space::History, &group, u64::MAX, limit - messages.len())?;
             let older = records.into_iter().map(|(seq, record)| self.message(group, seq, record, request));
             messages.splice(0..0, older.collect::<Result<Vec<_>, _>>()?);
             if messages.len() >= limit {
@@ -37,6 +41,13 @@ impl Work<'_> {
             }
         }
         Ok(messages)
+    }
+
+    /// The last messages of one group's own log before `before`, ascending.
+    pub(crate) fn history_before(&mut self, group: &[u8; 32], before: u64, limit: usize) -> Result<Vec<Message>, Error> {
+        let request = self.known_group(group)?.request;
+        let records = self.tx.last::<HistoryRecord>(Space::History, group, before, limit)?;
+        records.into_iter().map(|(seq, record)| self.message(*group, seq, record, request)).collect()
     }
 
     /// What stands behind the listener's mark.
@@ -84,7 +95,36 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn message(&self, group: [u8; 32], seq: u64, record: HistoryRecord, request: bool) -> Result<Message, Error> {
+    /// Moves the listener's mark over whatever was read.
+    pub(crate) fn pass_read(&mut self) -> Result<(), Error> {
+        let mut mark: u64 = self.tx.get(Space::Meta, MARK)?.unwrap_or(0);
+        let before = mark;
+        for (local_no, record) in self.tx.items::<InboxRecord>(Space::Inbox, b"", mark, INBOX_LOOKED_AT_MAX)? {
+            if record.notice.is_some() || record.seq > self.read_marker(&record.group)? {
+                break;
+            }
+            mark = local_no;
+        }
+        if mark > before { self.mark_listened(mark) } else { Ok(()) }
+    }
+
+    /// How many messages of others in each group are new: neither listened to nor read.
+    pub(crate) fn unread(&self) -> Result<Vec<([u8; 32], u64)>, Error> {
+        let mark: u64 = self.tx.get(Space::Meta, MARK)?.unwrap_or(0);
+        let me = self.me().account;
+        let mut counts: BTreeMap<[u8; 32], u64> = BTreeMap::new();
+        for (_, InboxRecord { group, seq, .. }) in self.tx.items(Space::Inbox, b"", mark, INBOX_LOOKED_AT_MAX)? {
+            if seq <= self.read_marker(&group)? {
+                continue;
+            }
+            if self.tx.item::<HistoryRecord>(Space::History, &group, seq)?.is_some_and(|record| record.from.account != me) {
+                *counts.entry(group).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    pub(super) fn message(&self, group: [u8; 32], seq: u64, record: HistoryRecord, request: bool) -> Result<Message, Error> {
         Ok(Message {
             group,
             seq,

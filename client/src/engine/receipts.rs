@@ -169,7 +169,7 @@ impl Work<'_> {
     fn recent_groups(&mut self) -> Result<Vec<[u8; 32]>, Error> {
         let mut recent = Vec::new();
         for record in self.all_groups()?.into_iter().filter(|record| record.stage == Stage::Active) {
-            let last = self.tx.last::<HistoryRecord>(Space::History, &record.id, 1)?.pop();
+            let last = self.tx.last::<HistoryRecord>(Space::History, &record.id, u64::MAX, 1)?.pop();
             recent.extend(last.map(|(_, last)| (std::cmp::Reverse(last.time_ms), record.id)));
         }
         recent.sort_unstable();

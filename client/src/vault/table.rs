@@ -166,16 +166,18 @@ impl<'a> Tx<'a> {
         self.list(sql, space, parent, after, limit)
     }
 
-    /// The last `limit` items, ascending.
+    /// The last `limit` items before position `before`, ascending.
     pub(crate) fn last<T: DeserializeOwned>(
         &self,
         space: Space,
         parent: &[u8],
+        before: u64,
         limit: usize,
     ) -> Result<Vec<(u64, T)>, VaultError> {
         let sql =
-            "SELECT position, value FROM item WHERE space = ?1 AND parent = ?2 AND position > ?3 ORDER BY position DESC LIMIT ?4";
-        let mut items = self.list(sql, space, parent, 0, limit)?;
+            "SELECT position, value FROM item WHERE space = ?1 AND parent = ?2 AND position < ?3 ORDER BY position DESC LIMIT ?4";
+        let before = before.min(i64::MAX.cast_unsigned());
+        let mut items = self.list(sql, space, parent, before, limit)?;
         items.reverse();
         Ok(items)
     }
@@ -211,13 +213,13 @@ impl<'a> Tx<'a> {
         sql: &str,
         space: Space,
         parent: &[u8],
-        after: u64,
+        bound: u64,
         limit: usize,
     ) -> Result<Vec<(u64, T)>, VaultError> {
         let name = self.seal.name(space as u8, parent);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut statement = self.transaction.prepare_cached(sql)?;
-        let rows = statement.query_map(params![space as u8, name, after.cast_signed(), limit], |row| {
+        let rows = statement.query_map(params![space as u8, name, bound.cast_signed(), limit], |row| {
             Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Vec<u8>>(1)?))
         })?;
         rows.map(|row| {

@@ -72,11 +72,11 @@ fn lists_keep_their_order_and_trim() {
         tx.trim(Space::History, b"a", 4)?;
         tx.take_out(Space::History, b"a", 6)?;
         let items = tx.items::<u64>(Space::History, b"a", 0, 3)?;
-        Ok::<_, VaultError>((items, tx.last::<u64>(Space::History, b"b", 2)?, tx.count(Space::History, b"a")?))
+        Ok::<_, VaultError>((items, tx.last::<u64>(Space::History, b"b", 10, 2)?, tx.count(Space::History, b"a")?))
     });
     let (items, last, count) = read.expect("readable");
     assert_eq!(items, [(5, 4), (7, 6), (8, 7)]);
-    assert_eq!(last, [(9, 108), (10, 109)]);
+    assert_eq!(last, [(8, 107), (9, 108)]);
     assert_eq!(count, 5);
 }
 

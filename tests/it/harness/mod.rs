@@ -2,6 +2,7 @@
 
 pub mod attendance;
 pub mod control;
+pub mod desk;
 pub mod member;
 pub mod middlebox;
 pub mod raw;

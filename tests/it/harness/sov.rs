@@ -15,7 +15,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-use super::{TestServer, within};
+use super::{TestServer, desk::Desk, within};
 
 /// A device of somebody: a directory of its own, which goes when this goes.
 pub struct Home {
@@ -121,11 +121,31 @@ impl Home {
         self.sov(&["groups"]).await
     }
 
+    /// Runs `sov` as people do, without `--json` and without a terminal: the exit code and standard error.
+    pub async fn plainly(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = self.bare();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = within("a sov", command.output()).await.expect("sov runs");
+        (output.status.code(), String::from_utf8(output.stderr).expect("output is UTF-8"))
+    }
+
+    /// Starts `sov chat` on a terminal of so many columns and rows.
+    pub fn chat(&self, columns: u16, rows: u16) -> Desk {
+        let mut command = self.bare();
+        command.arg("chat").env("TERM", "xterm-256color").env("LC_ALL", "C.UTF-8").env_remove("NO_COLOR");
+        Desk::start(command, columns, rows)
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare();
+        command.arg("--json").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn bare(&self) -> Command {
         let mut command = Command::new(binary());
-        command.arg("--json").arg("--home").arg(self.path()).args(arguments);
+        command.arg("--home").arg(self.path());
         command.env_remove("XDG_DATA_HOME").env_remove("RUST_LOG").kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 }

@@ -2,6 +2,7 @@
 
 mod absence;
 mod beginnings;
+mod chat;
 mod contacts;
 mod conversations;
 mod crashes;

@@ -72,10 +72,13 @@ const CLIENT_DOORS: &[(&str, &[&str])] = &[
 /// The same for the command line.
 const CLI_DOORS: &[(&str, &[&str])] = &[
     ("hdrhistogram", &["load/latency.rs"]),
+    ("ratatui", &["chat/terminal.rs", "chat/view.rs"]),
     ("rpassword", &["secret.rs"]),
-    ("rustix", &["load/process.rs"]),
+    ("rustix", &["chat/terminal.rs", "load/process.rs"]),
     ("tempfile", &["local_server/scratch.rs"]),
     ("tracing_subscriber", &["telemetry.rs"]),
+    ("unicode_segmentation", &["chat/cells.rs", "chat/compose.rs"]),
+    ("unicode_width", &["chat/cells.rs"]),
 ];
 
 #[test]

@@ -27,6 +27,55 @@ async fn two_people_talk_both_ways() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_queued_message_is_durable_at_once_and_told_when_accepted() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+    let client_id = a.queue(group, "kept").await.expect("queued");
+    let waiting = a.outbox(group, 10).await.expect("readable");
+    assert_eq!(waiting.iter().map(|item| (item.client_id, item.text.as_str())).collect::<Vec<_>>(), [(client_id, "kept")]);
+    a.close().await;
+
+    let a = ann.open().await;
+    let mut events = a.events();
+    until_texts(&b, &["kept"]).await;
+    until("the outbox is empty", || async { a.outbox(group, 10).await.is_ok_and(|items| items.is_empty()) }).await;
+    while let Ok(event) = events.try_recv() {
+        if let Event::Accepted { client_id: accepted, message } = event {
+            return assert_eq!((accepted, message.text.as_str(), message.from.as_str()), (client_id, "kept", "ann"));
+        }
+    }
+    let kept = a.history(group, 1).await.expect("readable");
+    assert_eq!(kept[0].text, "kept", "accepted before anybody could look");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_shown_is_neither_new_nor_told_to_listeners() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    let one = a.create_group("one", &names(&["ben"]), Policy::Equal).await.expect("made");
+    let two = a.create_group("two", &names(&["ben"]), Policy::Equal).await.expect("made");
+    let mut seqs = Vec::new();
+    for (group, text) in [(one, "1"), (two, "2"), (one, "3"), (one, "4")] {
+        seqs.push(a.send(group, text).await.expect("sent").seq);
+        until("it has come", || async { b.history(group, 1).await.is_ok_and(|last| last.iter().any(|m| m.text == text)) }).await;
+    }
+    let unread = |groups: Vec<([u8; 32], u64)>| groups.into_iter().collect::<std::collections::HashMap<_, _>>();
+    assert_eq!(unread(b.unread().await.expect("readable")), unread(vec![(one, 3), (two, 1)]));
+    b.mark_shown(one, seqs[2]).await.expect("marked");
+    assert_eq!(unread(b.unread().await.expect("readable")), unread(vec![(one, 1), (two, 1)]));
+    assert_eq!(texts(&b).await, ["2", "3", "4"], "what came behind something new may come again");
+    b.close().await;
+    let b = ben.open().await;
+    b.mark_shown(two, seqs[1]).await.expect("marked");
+    assert_eq!(texts(&b).await, ["4"]);
+    assert_eq!(unread(b.unread().await.expect("readable")), unread(vec![(one, 1)]));
+    assert_eq!(b.history_before(one, seqs[2], 5).await.expect("readable").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_answer_and_a_lost_request_make_one_message_each() {
     let server = FakeServer::default();
     let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
