@@ -255,6 +255,10 @@ impl Client {
 
     /// A person has been shown the group up to this place of its log: [`Client::mark_read`], and what was read everywhere
     /// leaves the head of the inbox of [`Client::unlistened`], as if it had been listened to.
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the path of the method would bind one lifetime, not every one"
+    )]
     pub async fn mark_shown(&self, group: [u8; 32], seq: u64) -> Result<(), Error> {
         self.engine.mark_read(group, seq)?;
         self.engine.run(|work| work.pass_read())
