@@ -75,14 +75,15 @@ fn a_newer_or_foreign_database_is_refused_and_left_alone() {
 async fn an_older_database_is_copied_before_it_is_changed() {
     for version in 1..migrate::KNOWN {
         let directory = tempfile::tempdir().expect("a directory");
-        let data = DataDir::open(directory.path()).expect("free");
+        let data = DataDir::open(directory.path().join("data")).expect("free");
         let path = data.path().join("sovereign.db");
+        lock::private(&path).expect("made");
         let mut db = connection::writer(&path).expect("opens");
         migrate::steps(&mut db, 0, version).expect("a schema of then");
         // What an account needed from the first schema on.
         let insert = "INSERT INTO accounts (account_id, username, identity_key, administrator, manifest_version, created_at)
-                      VALUES (?1, 'ann', x'01', 0, 1, 0)";
-        db.execute(insert, [AccountId([1; 16])]).expect("inserted");
+                      VALUES (?1, 'ann', ?2, 0, 1, 0)";
+        db.execute(insert, rusqlite::params![[1_u8; 16], [1_u8; 32]]).expect("inserted");
         drop(db);
         let store = Store::open(&data, Options::default(), Clock::default()).expect("brought to the newest schema");
         assert!(store.account(AccountId([1; 16])).await.expect("read").is_some(), "from {version}");

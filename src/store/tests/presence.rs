@@ -6,6 +6,13 @@ async fn visible(harness: &Harness, viewer: Leaf, subject: Leaf) -> bool {
     !seen.is_empty()
 }
 
+/// Two people in a group that both have accepted.
+async fn acquainted(harness: &Harness) -> (Leaf, Leaf, GroupId) {
+    let (ann, ben, group) = two(harness).await;
+    assert_eq!(harness.store.accept_group(ben.account_id, group).await, Ok(true));
+    (ann, ben, group)
+}
+
 /// Account, delivered, read of everybody in the group.
 async fn receipts(harness: &Harness, group: GroupId) -> Vec<(u8, Seq, Seq)> {
     let receipts = harness.store.receipts(vec![group]).await.expect("read").remove(0).1;
@@ -15,7 +22,7 @@ async fn receipts(harness: &Harness, group: GroupId) -> Vec<(u8, Seq, Seq)> {
 #[tokio::test]
 async fn who_shares_a_group_sees_and_is_seen_until_the_last_one_is_left() {
     let harness = Harness::new();
-    let (ann, ben, group) = two(&harness).await;
+    let (ann, ben, group) = acquainted(&harness).await;
     let eve = harness.person(3).await;
     assert!(visible(&harness, ann, ben).await && visible(&harness, ben, ann).await);
     assert!(!visible(&harness, ann, ann).await, "nobody watches themselves");
@@ -32,7 +39,7 @@ async fn who_shares_a_group_sees_and_is_seen_until_the_last_one_is_left() {
 #[tokio::test]
 async fn last_seen_moves_forward_and_not_while_it_is_hidden() {
     let harness = Harness::new();
-    let (ann, ben, _) = two(&harness).await;
+    let (ann, ben, _) = acquainted(&harness).await;
     let there = |time| harness.store.note_there(vec![(ben.account_id, time)]);
     let hide = |hide| PrivacyChange { hide_presence: Some(hide), hide_receipts: None };
     there(300).await.expect("stored");
@@ -49,7 +56,7 @@ async fn last_seen_moves_forward_and_not_while_it_is_hidden() {
 #[tokio::test]
 async fn only_durable_cursors_are_delivered_and_a_restart_keeps_them() {
     let harness = Harness::new();
-    let (ann, ben, group) = two(&harness).await;
+    let (ann, ben, group) = acquainted(&harness).await;
     for number in 1..=3 {
         harness.send(ann, group, 1, number).await;
     }
@@ -69,7 +76,7 @@ async fn only_durable_cursors_are_delivered_and_a_restart_keeps_them() {
 #[tokio::test]
 async fn the_furthest_device_of_an_account_counts() {
     let harness = Harness::new();
-    let (ann, ben, group) = two(&harness).await;
+    let (ann, ben, group) = acquainted(&harness).await;
     let tablet = Leaf { account_id: ben.account_id, device_id: second(2).device_id };
     harness.store.enrol_pending(ben.account_id, second(2), START).await.expect("stored");
     super::accounts::publish(&harness, ben, 2, &[ben.device_id, tablet.device_id]).await.expect("published");
@@ -86,7 +93,7 @@ async fn the_furthest_device_of_an_account_counts() {
 #[tokio::test]
 async fn read_markers_move_forward_up_to_the_head_and_only_for_members() {
     let harness = Harness::new();
-    let (ann, ben, group) = two(&harness).await;
+    let (ann, ben, group) = acquainted(&harness).await;
     let eve = harness.person(3).await;
     for number in 1..=3 {
         harness.send(ann, group, 1, number).await;
@@ -107,11 +114,12 @@ async fn read_markers_move_forward_up_to_the_head_and_only_for_members() {
 #[tokio::test]
 async fn large_groups_and_none_have_no_receipts() {
     let harness = Harness::new();
-    let (ann, _, group) = two(&harness).await;
+    let (ann, _, group) = acquainted(&harness).await;
     for name in 3..=65 {
         let other = harness.person(name).await;
         harness.stock_up(other, 0, 1).await;
         harness.add(ann, group, Epoch::from(name) - 2, other).await;
+        assert_eq!(harness.store.accept_group(other.account_id, group).await, Ok(true));
         assert_eq!(receipts(&harness, group).await.len(), if name <= 64 { usize::from(name) } else { 0 });
     }
     assert!(receipts(&harness, GroupId([9; 32])).await.is_empty());

@@ -1,9 +1,30 @@
 //! A raw connection that shows itself, watches others and hears how far they have got.
 
 use bytes::Bytes;
+use openmls::prelude::MlsGroup;
 use sovereign_proto::v1::{self, PresenceState, push};
 
-use super::{Raw, raw::Keys};
+use super::{
+    Raw, TestServer,
+    raw::Keys,
+    scene::{Person, Seat, pair},
+};
+
+/// Ada and Bob in a group that both have accepted: they may see each other.
+pub async fn acquainted(server: &TestServer) -> (Seat, Seat) {
+    let (ada, mut bob) = pair(server).await;
+    bob.person.accept(&bob.group).await;
+    (ada, bob)
+}
+
+impl Person {
+    /// Accepts a group that somebody has added this account to.
+    pub async fn accept(&mut self, group: &MlsGroup) {
+        let target = Some(v1::set_relation_request::Target::GroupId(Bytes::copy_from_slice(group.group_id().as_slice())));
+        let request = v1::SetRelationRequest { target, change: v1::RelationChange::Accept.into() };
+        self.raw.call(request).await.unwrap_or_else(|failure| panic!("not accepted: {}", failure.message));
+    }
+}
 
 impl Raw {
     /// Shows this device.

@@ -34,6 +34,7 @@ async fn two_people_see_each_other_come_and_go_and_hide() {
     let adas = ada.client().await;
     assert!(adas.presence().await.expect("told").is_empty(), "a stranger is not watched");
     let bobs = bob.client().await;
+    bobs.accept("ada").await.expect("accepted beforehand");
     let mut events = adas.events();
     adas.send_to(&["bob".to_owned()], "hello").await.expect("sent");
     until_presence(&mut events, "bob", |presence| presence == Presence::Online).await;
@@ -63,6 +64,7 @@ async fn who_sent_learns_who_has_it_and_who_read_it_also_later() {
     let server = TestServer::start().await;
     let (ada, bob) = (Home::join(&server, "ada").await, Home::join(&server, "bob").await);
     let (adas, bobs) = (ada.client().await, bob.client().await);
+    bobs.accept("ada").await.expect("accepted beforehand");
     let sent = adas.send_to(&["bob".to_owned()], "hello").await.expect("sent");
     let receipt = async |seq_of: fn(&sovereign_client::Receipt) -> u64, seq: u64| {
         eventually("a receipt", || async {
@@ -113,6 +115,7 @@ async fn sov_shows_who_is_there_and_what_became_of_messages() {
     let server = TestServer::start().await;
     let (ada, bob) = (Home::join(&server, "ada").await, Home::join(&server, "bob").await);
     let mut bobs = bob.listen().await;
+    bob.sov(&["contacts", "accept", "ada"]).await;
     let mut adas = ada.listen().await;
     let sent = ada.sov(&["send", "--to", "bob", "hello"]).await;
     assert_eq!(bobs.message().await.1, "hello");

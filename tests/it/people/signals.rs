@@ -8,6 +8,7 @@ use crate::harness::{Home, TestServer, eventually, within};
 /// Ada's and Bob's homes, and the group they talk in.
 async fn acquainted(server: &TestServer) -> (Home, Home, [u8; 32]) {
     let (ada, bob) = (Home::join(server, "ada").await, Home::join(server, "bob").await);
+    bob.sov(&["contacts", "accept", "ada"]).await;
     let client = ada.client().await;
     let group = client.send_to(&["bob".to_owned()], "hello").await.expect("accepted").group;
     client.close().await;

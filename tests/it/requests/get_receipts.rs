@@ -5,8 +5,8 @@ use sovereign_proto::v1::{FailureCode, GetReceiptsRequest, LeaveGroupRequest};
 
 use crate::harness::{
     TestServer,
-    attendance::read_request,
-    scene::{Person, pair},
+    attendance::{acquainted, read_request},
+    scene::Person,
 };
 
 fn request(group_id: &[u8]) -> GetReceiptsRequest {
@@ -16,7 +16,7 @@ fn request(group_id: &[u8]) -> GetReceiptsRequest {
 #[tokio::test]
 async fn tells_how_far_everybody_has_got() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     let id = ada.group.group_id().to_vec();
     let seq = ada.person.send(&mut ada.group, "one").await.seq;
     assert_eq!(bob.person.next_text(&mut bob.group).await, "one");
@@ -30,7 +30,7 @@ async fn tells_how_far_everybody_has_got() {
 #[tokio::test]
 async fn who_is_not_a_member_finds_nothing() {
     let server = TestServer::start().await;
-    let (ada, mut bob) = pair(&server).await;
+    let (ada, mut bob) = acquainted(&server).await;
     let id = ada.group.group_id().to_vec();
     let mut stranger = Person::new(&server, "mallory").await;
     let foreign = stranger.raw.call(request(&id)).await.err().expect("refused");

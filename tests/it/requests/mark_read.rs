@@ -4,14 +4,14 @@ use sovereign_proto::v1::FailureCode;
 
 use crate::harness::{
     Member, TestServer,
-    attendance::read_request,
-    scene::{Person, pair},
+    attendance::{acquainted, read_request},
+    scene::Person,
 };
 
 #[tokio::test]
 async fn moves_forward_up_to_the_head_and_is_told_to_the_other() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     let id = ada.group.group_id().to_vec();
     let first = ada.person.send(&mut ada.group, "one").await.seq;
     let second = ada.person.send(&mut ada.group, "two").await.seq;
@@ -26,7 +26,7 @@ async fn moves_forward_up_to_the_head_and_is_told_to_the_other() {
 #[tokio::test]
 async fn foreign_unknown_and_former_groups_are_not_found() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     let id = ada.group.group_id().to_vec();
     let mut stranger = Person::new(&server, "mallory").await;
     let foreign = stranger.raw.call(read_request(&id, 1)).await.err().expect("refused");

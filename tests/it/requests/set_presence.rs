@@ -2,12 +2,15 @@
 
 use sovereign_proto::v1::{FailureCode, PresenceState, SetPresenceRequest};
 
-use crate::harness::{Raw, TestServer, attendance::privacy, scene::pair};
+use crate::harness::{
+    Raw, TestServer,
+    attendance::{acquainted, privacy},
+};
 
 #[tokio::test]
 async fn a_connection_shows_itself_online_then_away() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     assert!(bob.person.raw.watch(&[&ada.person.keys]).await.is_empty(), "who has not said so is not there");
     for state in [PresenceState::Online, PresenceState::Away, PresenceState::Online] {
         let answer = ada.person.raw.call(SetPresenceRequest { state: state.into() }).await.expect("shown");

@@ -2,12 +2,15 @@
 
 use sovereign_proto::v1::{FailureCode, PresenceState};
 
-use crate::harness::{Raw, TestServer, attendance::privacy, scene::pair};
+use crate::harness::{
+    Raw, TestServer,
+    attendance::{acquainted, privacy},
+};
 
 #[tokio::test]
 async fn hiding_shows_at_once_and_showing_again_too() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     ada.person.raw.show(PresenceState::Online).await;
     bob.person.raw.watch(&[&ada.person.keys]).await;
     ada.person.raw.call(privacy(Some(true), None)).await.expect("hidden");

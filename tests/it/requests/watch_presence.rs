@@ -6,14 +6,14 @@ use sovereign_proto::v1::{FailureCode, PresenceState, WatchPresenceRequest};
 
 use crate::harness::{
     Raw, TestServer,
-    attendance::{privacy, watch_request},
-    scene::{Person, pair},
+    attendance::{acquainted, privacy, watch_request},
+    scene::Person,
 };
 
 #[tokio::test]
 async fn tells_of_the_other_in_a_group_at_once_and_when_it_changes() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     ada.person.raw.show(PresenceState::Online).await;
     let seen = bob.person.raw.watch(&[&ada.person.keys, &bob.person.keys]).await;
     assert_eq!(seen.len(), 1, "nobody watches themselves");
@@ -31,7 +31,7 @@ async fn tells_of_the_other_in_a_group_at_once_and_when_it_changes() {
 #[tokio::test]
 async fn strangers_hidden_and_unknown_accounts_answer_in_the_same_bytes() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     let mut eve = Person::new(&server, "eve").await;
     eve.raw.show(PresenceState::Online).await;
     ada.person.raw.call(privacy(Some(true), None)).await.expect("hidden");
@@ -49,10 +49,11 @@ async fn strangers_hidden_and_unknown_accounts_answer_in_the_same_bytes() {
 #[tokio::test]
 async fn a_list_replaces_the_one_before() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     let mut eve = Person::new(&server, "eve").await;
     ada.person.add(&mut ada.group, &[&eve.keys]).await;
-    eve.join().await;
+    let eves = eve.join().await;
+    eve.accept(&eves).await;
     bob.person.raw.watch(&[&ada.person.keys]).await;
     bob.person.raw.watch(&[&eve.keys]).await;
     ada.person.raw.show(PresenceState::Online).await;

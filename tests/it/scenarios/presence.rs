@@ -11,9 +11,9 @@ use sovereign_proto::{
 use crate::{
     harness::{
         Member, Raw, TestServer,
-        attendance::privacy,
+        attendance::{acquainted, privacy},
         raw::Keys,
-        scene::{Person, Seat, pair},
+        scene::{Person, Seat},
         within,
     },
     requests::sign_in_with_password::enrol,
@@ -38,10 +38,11 @@ async fn second_device(server: &TestServer, person: &mut Person) -> Keys {
 
 /// Ada, Bob and Eve in one group; Bob watches the two others, who are there.
 async fn three(server: &TestServer) -> (Seat, Seat, Seat) {
-    let (mut ada, mut bob) = pair(server).await;
+    let (mut ada, mut bob) = acquainted(server).await;
     let mut eve = Person::new(server, "eve").await;
     ada.person.add(&mut ada.group, &[&eve.keys]).await;
     let group = eve.join().await;
+    eve.accept(&group).await;
     ada.person.raw.show(PresenceState::Online).await;
     eve.raw.show(PresenceState::Online).await;
     assert_eq!(bob.person.raw.watch(&[&ada.person.keys, &eve.keys]).await.len(), 2);
@@ -51,7 +52,7 @@ async fn three(server: &TestServer) -> (Seat, Seat, Seat) {
 #[tokio::test]
 async fn a_connection_that_died_silently_is_gone_soon_after_it_was_found_dead() {
     let server = TestServer::start_with(&["--heartbeat-interval-seconds", "1"]).await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     ada.person.raw.show(PresenceState::Online).await;
     bob.person.raw.watch(&[&ada.person.keys]).await;
     let keys = ada.person.keys;

@@ -4,15 +4,15 @@ use sovereign_proto::v1::{LeaveGroupRequest, push};
 
 use crate::harness::{
     Member, Raw, TestServer,
-    attendance::{privacy, read_request},
-    scene::{Person, pair},
+    attendance::{acquainted, privacy, read_request},
+    scene::Person,
 };
 
 #[tokio::test]
 async fn many_messages_are_few_receipts_and_a_restart_keeps_them() {
     const MESSAGES: u64 = 200;
     let mut server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     let id = ada.group.group_id().to_vec();
     let mut last = 0;
     for number in 0..MESSAGES {
@@ -41,10 +41,11 @@ async fn many_messages_are_few_receipts_and_a_restart_keeps_them() {
 #[tokio::test]
 async fn who_is_off_neither_shows_nor_sees() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     let mut eve = Person::new(&server, "eve").await;
     ada.person.add(&mut ada.group, &[&eve.keys]).await;
     let mut eves = eve.join().await;
+    eve.accept(&eves).await;
     let id = ada.group.group_id().to_vec();
     eve.raw.call(privacy(None, Some(true))).await.expect("off");
     let commit = ada.group.epoch().as_u64();
@@ -71,11 +72,13 @@ async fn who_is_off_neither_shows_nor_sees() {
 #[tokio::test]
 async fn who_has_gone_hears_nothing_and_is_not_heard_of() {
     let server = TestServer::start().await;
-    let (mut ada, mut bob) = pair(&server).await;
+    let (mut ada, mut bob) = acquainted(&server).await;
     let (mut eve, mut dan) = (Person::new(&server, "eve").await, Person::new(&server, "dan").await);
     ada.person.add(&mut ada.group, &[&eve.keys, &dan.keys]).await;
     let id = ada.group.group_id().to_vec();
-    let (_eves, _dans) = (eve.join().await, dan.join().await);
+    let (eves, dans) = (eve.join().await, dan.join().await);
+    eve.accept(&eves).await;
+    dan.accept(&dans).await;
     // Eve is removed; Dan asks to leave, and the commit is not made yet.
     let leaf = Member::leaf(&ada.group, &eve.keys);
     let bundle = ada.person.member.remove(&mut ada.group, &[leaf]);
