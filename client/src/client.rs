@@ -1,5 +1,8 @@
 //! The client as its callers see it: a cheap handle to the engine of one open vault.
 
+mod groups;
+mod people;
+
 use std::{path::Path, sync::Arc};
 
 use sovereign_proto::{log::direct_key, mls, v1};
@@ -9,15 +12,12 @@ use zeroize::Zeroizing;
 use crate::{
     connection::{Cause, Connection, ConnectionEvent, ConnectionState},
     device_key::DeviceKey,
-    engine::{self, AccountRecord, Core, Engine, GroupRecord, IntentKind, Remote, Said, Stage, TEXT_MAX},
+    engine::{self, AccountRecord, Core, Engine, Remote, Said, TEXT_MAX},
     enrolment,
     error::Error,
     event::Event,
     mls::{DeviceRef, Mls},
-    model::{
-        AccountInfo, Availability, Contact, DeviceInfo, GroupInfo, IdentityInfo, InboxItem, Message, Options, Policy, Presence,
-        Queued, Receipt, SendOptions, Sent,
-    },
+    model::{AccountInfo, GroupInfo, InboxItem, Message, Options, Queued, SendOptions, Sent},
     vault::{Space, Vault},
 };
 
@@ -28,9 +28,6 @@ pub struct Client {
     account: Arc<AccountInfo>,
     _guard: Arc<Guard>,
 }
-
-/// Names of groups are at most this long, in bytes.
-const NAME_MAX: usize = 128;
 
 #[expect(clippy::unused_async, reason = "all methods are awaited, whether they meet the network today or not")]
 impl Client {
@@ -182,67 +179,6 @@ impl Client {
         self.engine.username(account).await
     }
 
-    /// Makes a group with a name. Resolves when everybody has been added.
-    pub async fn create_group(&self, name: &str, with: &[String], policy: Policy) -> Result<[u8; 32], Error> {
-        check_name(name)?;
-        let mut accounts = self.engine.resolve_anew(with).await?;
-        accounts.retain(|account| *account != self.account.account_id);
-        let policy = match policy {
-            Policy::Equal => mls::Policy::Equal,
-            Policy::Administered => mls::Policy::Administered,
-        };
-        let (group, done) = self.make_group(Some(name.to_owned()), None, policy, accounts).await?;
-        self.engine.outcome(done).await?;
-        Ok(group)
-    }
-
-    /// Adds people. Resolves when the commit was accepted.
-    pub async fn add(&self, group: [u8; 32], names: &[String]) -> Result<(), Error> {
-        let accounts = self.engine.resolve_anew(names).await?;
-        self.change(group, IntentKind::AddMembers(accounts)).await
-    }
-
-    /// Removes people with all their devices. Resolves when the commit was accepted.
-    pub async fn remove(&self, group: [u8; 32], names: &[String]) -> Result<(), Error> {
-        let accounts = self.engine.resolve(names).await?;
-        self.change(group, IntentKind::Remove(accounts)).await
-    }
-
-    /// Renews this device's own key in the group. Resolves when the commit was accepted.
-    pub async fn update(&self, group: [u8; 32]) -> Result<(), Error> {
-        self.change(group, IntentKind::Update).await
-    }
-
-    /// Says who administers the group. Resolves when the commit was accepted.
-    pub async fn set_roles(&self, group: [u8; 32], policy: Policy, administrators: &[String]) -> Result<(), Error> {
-        let administrators = self.engine.resolve(administrators).await?;
-        self.change(group, IntentKind::SetRoles { administered: policy == Policy::Administered, administrators }).await
-    }
-
-    /// Leaves a group. Resolves when the server lets this account send no more; the removal follows by another member.
-    pub async fn leave(&self, group: [u8; 32]) -> Result<(), Error> {
-        self.change(group, IntentKind::Leave).await
-    }
-
-    /// Replaces a group that its members have frozen by a new one with everybody who was in it. Resolves when they have
-    /// been added, with the group that stands in its place: another member's, where that one was faster. What was said
-    /// stays readable, and whatever is done with the old group from then on is done with the new one.
-    pub async fn reset(&self, group: [u8; 32]) -> Result<[u8; 32], Error> {
-        self.engine.reset(group).await
-    }
-
-    /// Names the group. Resolves when the server has the message that tells the others.
-    pub async fn rename(&self, group: [u8; 32], name: &str) -> Result<(), Error> {
-        check_name(name)?;
-        let profile = self.engine.run(|work| {
-            let current = work.current(&group)?;
-            let GroupRecord { revision, replaces, .. } = work.known_group(&current)?;
-            let replaces = replaces.map(|(group, _)| group);
-            Ok(Said::Profile { name: name.to_owned(), revision: revision + 1, replaces })
-        })?;
-        self.say(group, profile, SendOptions::default()).await.map(drop)
-    }
-
     /// The last `limit` messages of a group and of those that it replaces after a reset, ascending.
     pub async fn history(&self, group: [u8; 32], limit: usize) -> Result<Vec<Message>, Error> {
         self.engine.run(|work| work.history(&group, limit))
@@ -284,89 +220,6 @@ impl Client {
     /// What stands in the inbox up to this local number has been shown, and will not come again.
     pub async fn mark_listened(&self, local_no: u64) -> Result<(), Error> {
         self.engine.run(|work| work.mark_listened(local_no))
-    }
-
-    /// How this account stands to others, by name; strangers are not among them. What the server says, or, where it
-    /// cannot be asked, what is known here.
-    pub async fn contacts(&self) -> Result<Vec<Contact>, Error> {
-        self.engine.contacts().await
-    }
-
-    /// Wants to hear from somebody: their messages and groups are requests no more.
-    pub async fn accept(&self, name: &str) -> Result<(), Error> {
-        self.engine.relate(name, v1::RelationChange::Accept).await
-    }
-
-    /// Looks unknown to somebody from now on. Who shares a group of more with them goes on to see them there.
-    pub async fn block(&self, name: &str) -> Result<(), Error> {
-        self.engine.relate(name, v1::RelationChange::Block).await
-    }
-
-    /// Makes somebody a stranger again: declines a request, forgets a contact, takes back a block. They are not told.
-    pub async fn remove_contact(&self, name: &str) -> Result<(), Error> {
-        self.engine.relate(name, v1::RelationChange::Remove).await
-    }
-
-    /// The own account's devices.
-    pub async fn devices(&self) -> Result<Vec<DeviceInfo>, Error> {
-        self.engine.devices().await
-    }
-
-    /// Lets a pending device take part. `id`: its id in hex, or the start of it. The answer is the whole id.
-    pub async fn approve_device(&self, id: &str) -> Result<[u8; 16], Error> {
-        self.engine.approve(id).await
-    }
-
-    /// Shuts a device out for good. `id` as above.
-    pub async fn revoke_device(&self, id: &str) -> Result<[u8; 16], Error> {
-        self.engine.revoke(id).await
-    }
-
-    /// Shows this account as there or away by this device, now and after every start; or hides it, on all its devices
-    /// until one of them shows it again. Resolves when the server knows.
-    pub async fn set_availability(&self, availability: Availability) -> Result<(), Error> {
-        self.engine.set_availability(availability).await
-    }
-
-    /// Everybody whom this device shares a group with, by username, with account id and presence; of more than 512 people
-    /// only so many. Waits until the server can be asked. Changes are told as [`Event::Presence`].
-    pub async fn presence(&self) -> Result<Vec<(String, [u8; 16], Presence)>, Error> {
-        self.engine.presence().await
-    }
-
-    /// This account has read the group up to `seq`, which others see unless receipts are off. Resolves when this device
-    /// has noted it; the server hears of the newest marker when it can.
-    pub async fn mark_read(&self, group: [u8; 32], seq: u64) -> Result<(), Error> {
-        self.engine.mark_read(group, seq)
-    }
-
-    /// How far this account has read the group on any of its devices, as far as this one knows. 0: nothing.
-    pub async fn read_marker(&self, group: [u8; 32]) -> Result<u64, Error> {
-        self.engine.run(|work| work.read_marker(&group))
-    }
-
-    /// How far the other members have got, by account id: as the server says, or as it said last where it cannot be
-    /// asked now. Empty where receipts are off, and in groups of more than 64 accounts.
-    pub async fn receipts(&self, group: [u8; 32]) -> Result<Vec<Receipt>, Error> {
-        self.engine.receipts(group).await
-    }
-
-    /// Shows others how far this account has received and read, and sees it of them; or neither. For all its devices,
-    /// until it is changed. Resolves when the server knows.
-    pub async fn set_receipts(&self, on: bool) -> Result<(), Error> {
-        self.engine.set_receipts(on).await
-    }
-
-    /// The identity of somebody known here, and the one that the server shows now. `NotFound`: nobody of this name is
-    /// known.
-    pub async fn identity(&self, name: &str) -> Result<IdentityInfo, Error> {
-        self.engine.identity(name).await
-    }
-
-    /// Accepts somebody's changed identity, if the server still shows the one of this fingerprint and it vouches for its
-    /// devices from the first manifest on; sending works again then. Leaves that it does not vouch for are removed.
-    pub async fn trust(&self, name: &str, fingerprint: [u8; 32]) -> Result<(), Error> {
-        self.engine.trust(name, fingerprint).await
     }
 
     /// The group's epoch and its MLS epoch authenticator: equal on all members whose states are equal.
@@ -436,19 +289,6 @@ impl Client {
         sent
     }
 
-    async fn change(&self, group: [u8; 32], kind: IntentKind) -> Result<(), Error> {
-        let waiter = self.engine.run(|work| {
-            let group = work.current(&group)?;
-            let record = work.known_group(&group)?;
-            if record.stage == Stage::Left {
-                return Err(Error::GroupClosed("this device is not a member any more".to_owned()));
-            }
-            let intent = work.intend(&group, kind, false, false)?;
-            Ok(self.engine.intent_waiter(intent))
-        })?;
-        self.engine.outcome(waiter).await
-    }
-
     async fn make_group(
         &self,
         name: Option<String>,
@@ -490,11 +330,6 @@ fn check_text(text: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-fn check_name(name: &str) -> Result<(), Error> {
-    let fits = !name.trim().is_empty() && name.len() <= NAME_MAX && !name.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err(Error::Usage(format!("a group's name has 1 to {NAME_MAX} bytes and no control characters"))) }
 }
 
 #[cfg(test)]
