@@ -38,7 +38,8 @@ pub(super) fn run(arguments: Arguments, config: &Config) -> Result<(), Failure> 
         return listing::print(&format!("{}\n", json!({"devices": sent.devices, "complete": sent.complete})));
     }
     let rest = if sent.complete { "" } else { "; the others get it by and by" };
-    eprintln!("on the logs of {} devices{rest}", sent.devices);
+    let devices = if sent.devices == 1 { "one device" } else { &format!("{} devices", sent.devices) };
+    eprintln!("on the logs of {devices}{rest}");
     Ok(())
 }
 
