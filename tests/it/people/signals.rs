@@ -135,3 +135,30 @@ async fn signals_that_are_late_by_their_own_clock_are_dropped() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_hears_no_typing_and_shows_none_until_it_is_accepted() {
+    let server = TestServer::start().await;
+    let (ada, bob) = (Home::join(&server, "ada").await, Home::join(&server, "bob").await);
+    let a = ada.client().await;
+    let group = a.send_to(&["bob".to_owned()], "hello").await.expect("accepted").group;
+    let b = in_group(&bob, group).await;
+    let (mut adas, mut bobs) = (a.events(), b.events());
+    a.typing(group, true).await.expect("a member");
+    b.typing(group, true).await.expect("a member");
+    a.send(group, "listen").await.expect("accepted");
+    loop {
+        match next(&mut bobs).await.as_str() {
+            "ada: listen" => break,
+            "ada: hello" => {}
+            other => panic!("of a request: {other}"),
+        }
+    }
+    b.accept("ada").await.expect("accepted");
+    b.send(group, "welcome").await.expect("accepted");
+    assert_eq!(next(&mut adas).await, "bob: welcome", "nothing of Bob before");
+    a.typing(group, true).await.expect("a member");
+    assert_eq!(next(&mut bobs).await, "ada types");
+    b.typing(group, true).await.expect("a member");
+    assert_eq!(next(&mut adas).await, "bob types");
+}
