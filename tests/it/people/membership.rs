@@ -58,6 +58,12 @@ async fn removed_and_added_again_while_away_works() {
     ada.remove(group, &bobs_name).await.expect("removed");
     ada.send(group, "while he is out").await.expect("accepted");
     carol.add(group, &bobs_name).await.expect("added");
+    // What Ada says before she knows of it is said in the epoch before, which Bob has no keys of.
+    eventually("Ada's knowing that he is back", || async {
+        let (adas, carols) = (ada.epoch_authenticator(group).await, carol.epoch_authenticator(group).await);
+        (adas.expect("a member") == carols.expect("a member")).then_some(())
+    })
+    .await;
     ada.send(group, "welcome back").await.expect("accepted");
 
     let bob = homes[1].client().await;
