@@ -124,3 +124,21 @@ async fn large_groups_and_none_have_no_receipts() {
     }
     assert!(receipts(&harness, GroupId([9; 32])).await.is_empty());
 }
+
+#[tokio::test]
+async fn receipts_name_who_stands_blocked_to_whom_and_a_request_has_none() {
+    let harness = Harness::new();
+    let (ann, ben, group) = acquainted(&harness).await;
+    let eve = harness.person(3).await;
+    harness.stock_up(eve, 0, 5).await;
+    harness.add(ann, group, 1, eve).await;
+    let blocked = async || {
+        let receipts = harness.store.receipts(vec![group]).await.expect("read").remove(0).1;
+        receipts.into_iter().map(|receipt| (receipt.account, receipt.blocked)).collect::<Vec<_>>()
+    };
+    let (anns, bens, eves) = (ann.account_id, ben.account_id, eve.account_id);
+    assert_eq!(blocked().await, [(anns, vec![]), (bens, vec![])], "Eve has not accepted the group");
+    harness.store.accept_group(eves, group).await.expect("stored");
+    harness.store.set_relation(eves, bens, RelationChange::Block, START).await.expect("stored");
+    assert_eq!(blocked().await, [(anns, vec![]), (bens, vec![eves]), (eves, vec![bens])], "for both, whoever it was");
+}
