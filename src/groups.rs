@@ -20,8 +20,8 @@ use crate::{
 /// Bounded; the least recently used group is forgotten and loaded again from its bytes when needed.
 pub struct Groups {
     slots: Mutex<LruCache<GroupId, Arc<AsyncMutex<Slot>>>>,
-    /// Validation is CPU work: as many at once as there are cores, off the async threads.
-    workers: Arc<Semaphore>,
+    /// Validation is CPU work: as many at once as there are cores, off the async threads. `None`: where it is asked for.
+    workers: Option<Arc<Semaphore>>,
 }
 
 /// The cached state of one group, if there is one.
@@ -35,12 +35,18 @@ pub struct Slot {
 impl Default for Groups {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let capacity = NonZeroUsize::new(CACHED_GROUPS).expect("the bound is above 0");
-        Self { slots: Mutex::new(LruCache::new(capacity)), workers: Arc::new(Semaphore::new(cores)) }
+        Self { workers: Some(Arc::new(Semaphore::new(cores))), ..Self::without_threads() }
     }
 }
 
 impl Groups {
+    /// Validates where it is asked for, for a simulation that has one thread.
+    #[must_use]
+    pub fn without_threads() -> Self {
+        let capacity = NonZeroUsize::new(CACHED_GROUPS).expect("the bound is above 0");
+        Self { slots: Mutex::new(LruCache::new(capacity)), workers: None }
+    }
+
     /// Waits for the group's turn.
     pub async fn lock(&self, group: GroupId) -> OwnedMutexGuard<Slot> {
         let slot = {
@@ -75,7 +81,8 @@ impl Groups {
 
     /// Runs a validation where it disturbs nobody.
     pub async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> Result<T, Refused> + Send + 'static) -> Result<T, Refusal> {
-        let permit = Arc::clone(&self.workers).acquire_owned().await;
+        let Some(workers) = &self.workers else { return Ok(job()?) };
+        let permit = Arc::clone(workers).acquire_owned().await;
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             job()

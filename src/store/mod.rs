@@ -47,6 +47,7 @@ mod tests;
 
 use std::{
     future::Future,
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
@@ -55,14 +56,14 @@ use tokio::sync::watch;
 
 use self::{
     acknowledgements::Pending,
-    engine::{AfterCommit, Mode, Readers, Txn, Writer, WriterQueue},
+    engine::{AfterCommit, Mode, Readers, Reads, Txn, Writer, WriterQueue},
     ledger::Ledger,
     receipts::Moved,
     tail::Tail,
     values::{Sql, uint},
 };
 pub use self::{
-    engine::Answer,
+    engine::{Answer, ByHand},
     lock::{DataDir, OpenError},
     maintenance::TrimReport,
     options::Options,
@@ -98,9 +99,33 @@ struct Inner {
     directory: DataDir,
 }
 
+/// What does the store's work, before it is known who moves it.
+struct Parts {
+    /// Of the database.
+    path: PathBuf,
+    writer: Writer,
+    reads: Reads,
+    /// To be dropped when the writer has ended.
+    stop: watch::Sender<()>,
+}
+
 impl Store {
     /// Opens, or makes, the database of a data directory; brings its schema up to date; starts the threads.
     pub fn open(directory: &DataDir, options: Options, clock: Clock) -> Result<Self, OpenError> {
+        let (store, Parts { path, writer, reads, stop }) = Self::assemble(directory, options, clock)?;
+        reads.spawn(&path, options.readers)?;
+        writer.spawn(stop)?;
+        Ok(store)
+    }
+
+    /// The same without threads: nothing is written or read but by the turns of what comes with it.
+    pub fn open_by_hand(directory: &DataDir, options: Options, clock: Clock) -> Result<(Self, ByHand), OpenError> {
+        let (store, Parts { path, writer, reads, stop }) = Self::assemble(directory, options, clock)?;
+        let db = connection::reader(&path)?;
+        Ok((store, ByHand { writer, reads, db, _stop: stop }))
+    }
+
+    fn assemble(directory: &DataDir, options: Options, clock: Clock) -> Result<(Self, Parts), OpenError> {
         let path = directory.path().join("sovereign.db");
         lock::private(&path)?;
         let version = migrate::version(&path)?;
@@ -114,15 +139,15 @@ impl Store {
         let (fail, failed) = watch::channel(false);
         let (stop, stopped) = watch::channel(());
         let tail = Arc::new(Tail::new(options.tail_bytes));
-        let readers = Readers::start(&path, options.readers, options.read_queue, fail.clone())?;
+        let (readers, reads) = Readers::new(options.read_queue, fail.clone());
         let moved = Moved::default();
         let metrics = Arc::new(WriterMetrics::default());
         let after = AfterCommit { tail: tail.clone(), moved: moved.clone() };
-        let path = directory.path().to_path_buf();
-        let writer = Writer::start(db, ledger, path, options, after, metrics.clone(), fail, stop)?;
+        let place = directory.path().to_path_buf();
         let pending = Pending::new(options.pending_acknowledgements);
-        Ok(Self(Arc::new(Inner {
-            writer,
+        let (writer, queue) = Writer::new(db, ledger, place, options, after, metrics.clone(), fail);
+        let store = Self(Arc::new(Inner {
+            writer: queue,
             readers,
             tail,
             pending,
@@ -136,7 +161,8 @@ impl Store {
             metrics,
             trimmed_to: Arc::default(),
             directory: directory.clone(),
-        })))
+        }));
+        Ok((store, Parts { path, writer, reads, stop }))
     }
 
     /// The store's generation, from 1; raised when it was restored from a backup.

@@ -1,6 +1,7 @@
 //! The machinery under the verbs: one writer with group commit, a few readers, and how an answer finds its caller.
 
 mod answer;
+mod by_hand;
 mod disk;
 mod job;
 mod readers;
@@ -8,6 +9,7 @@ mod wal;
 mod writer;
 
 pub use answer::Answer;
+pub use by_hand::ByHand;
 pub(super) use job::{Job, Mode, Task};
-pub(super) use readers::Readers;
+pub(super) use readers::{Readers, Reads};
 pub(super) use writer::{AfterCommit, Published, Txn, Writer, WriterQueue};

@@ -17,26 +17,37 @@ use crate::store::{connection, lock::OpenError, types::StoreError, values::Sql};
 
 type Read = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// The pool. Its threads end when it is dropped.
+/// The way to whoever reads. Threads end when it is dropped.
 pub(in crate::store) struct Readers {
     queue: SyncSender<Read>,
     failed: watch::Sender<bool>,
 }
 
-impl Readers {
-    pub(in crate::store) fn start(
-        path: &Path,
-        threads: usize,
-        bound: usize,
-        failed: watch::Sender<bool>,
-    ) -> Result<Self, OpenError> {
-        let (queue, waiting) = sync_channel(bound);
-        let waiting = Arc::new(Mutex::new(waiting));
+/// Reads that wait for a reader.
+pub(in crate::store) struct Reads(Receiver<Read>);
+
+impl Reads {
+    /// Serves them on threads of their own.
+    pub(in crate::store) fn spawn(self, path: &Path, threads: usize) -> Result<(), OpenError> {
+        let waiting = Arc::new(Mutex::new(self.0));
         for number in 0..threads.max(1) {
             let (db, waiting) = (connection::reader(path)?, waiting.clone());
             thread::Builder::new().name(format!("store-reader-{number}")).spawn(move || serve(db, &waiting))?;
         }
-        Ok(Self { queue, failed })
+        Ok(())
+    }
+
+    /// Serves the one that has waited longest. False: none waited.
+    pub(in crate::store) fn turn(&self, db: &mut Connection) -> bool {
+        self.0.try_recv().map(|read| read(db)).is_ok()
+    }
+}
+
+impl Readers {
+    /// A queue of at most `bound` reads. Nothing is read before [`Reads::spawn`] or a [`Reads::turn`].
+    pub(in crate::store) fn new(bound: usize, failed: watch::Sender<bool>) -> (Self, Reads) {
+        let (queue, waiting) = sync_channel(bound);
+        (Self { queue, failed }, Reads(waiting))
     }
 
     /// Runs `work` on one snapshot.

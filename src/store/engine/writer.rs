@@ -74,8 +74,9 @@ impl WriterQueue {
     }
 }
 
-/// The state of the writer's thread.
+/// What writes: the state of the writer's thread, or of whoever does its work by hand.
 pub(in crate::store) struct Writer {
+    waiting: Receiver<Box<dyn Job>>,
     db: Connection,
     known: Known,
     ledger: Ledger,
@@ -89,6 +90,16 @@ pub(in crate::store) struct Writer {
     failed: watch::Sender<bool>,
 }
 
+/// How a batch ended.
+#[derive(PartialEq, Eq)]
+enum Batch {
+    Done,
+    /// It held the last job of all.
+    Last,
+    /// The database failed: no more may be taken.
+    Failed,
+}
+
 /// The batch cannot be committed.
 enum Aborted {
     /// The disk is full: nothing was written, and the next batch may fare better.
@@ -98,9 +109,8 @@ enum Aborted {
 }
 
 impl Writer {
-    #[expect(clippy::too_many_arguments, reason = "the parts of a writer, put together in one place")]
-    /// Starts the thread. `stopped` is dropped when it has ended.
-    pub(in crate::store) fn start(
+    /// A writer, and the way to it. Nothing is written before [`Writer::spawn`] or a [`Writer::turn`].
+    pub(in crate::store) fn new(
         db: Connection,
         ledger: Ledger,
         directory: PathBuf,
@@ -108,11 +118,11 @@ impl Writer {
         after: AfterCommit,
         metrics: Arc<WriterMetrics>,
         failed: watch::Sender<bool>,
-        stopped: watch::Sender<()>,
-    ) -> std::io::Result<WriterQueue> {
+    ) -> (Self, WriterQueue) {
         let (queue, waiting) = sync_channel(options.queue);
         let disk = Disk::new(directory, options.disk_reserve);
-        let mut writer = Self {
+        let writer = Self {
+            waiting,
             db,
             known: Known::default(),
             ledger,
@@ -125,32 +135,31 @@ impl Writer {
             metrics,
             failed,
         };
-        thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            let _abort = AbortOnPanic;
-            let _stopped = stopped;
-            writer.serve(&waiting);
-        })?;
-        Ok(WriterQueue(queue))
+        (writer, WriterQueue(queue))
     }
 
-    fn serve(&mut self, waiting: &Receiver<Box<dyn Job>>) {
-        let mut batch = Vec::new();
-        while let Some(first) = self.next(waiting) {
-            let mut bytes = first.mode().bytes;
-            batch.push(first);
-            while batch.len() < self.options.batch_jobs && bytes < self.options.batch_bytes {
-                let Ok(job) = waiting.try_recv() else { break };
-                bytes += job.mode().bytes;
-                batch.push(job);
-            }
-            let last = batch.iter().any(|job| job.mode().last);
-            if let Err(error) = self.commit(&mut batch, bytes) {
-                tracing::error!(%error, "the database failed; nothing more is acknowledged");
-                self.failed.send_replace(true);
-                return;
-            }
-            if last {
-                break;
+    /// Writes on a thread of its own. `stopped` is dropped when it has ended.
+    pub(in crate::store) fn spawn(mut self, stopped: watch::Sender<()>) -> std::io::Result<()> {
+        let serve = move || {
+            let _abort = AbortOnPanic;
+            let _stopped = stopped;
+            self.serve();
+        };
+        thread::Builder::new().name("store-writer".to_owned()).spawn(serve).map(drop)
+    }
+
+    /// Commits what waits now as one transaction and answers it. False: nothing waited.
+    pub(in crate::store) fn turn(&mut self) -> bool {
+        let first = self.waiting.try_recv();
+        first.map(|first| self.batch(first)).is_ok()
+    }
+
+    fn serve(&mut self) {
+        while let Some(first) = self.next() {
+            match self.batch(first) {
+                Batch::Done => {}
+                Batch::Last => break,
+                Batch::Failed => return,
             }
         }
         if let Err(error) = self.wal.empty(&self.db) {
@@ -158,15 +167,33 @@ impl Writer {
         }
     }
 
+    /// Commits `first` and what waits behind it as one transaction.
+    fn batch(&mut self, first: Box<dyn Job>) -> Batch {
+        let mut bytes = first.mode().bytes;
+        let mut batch = vec![first];
+        while batch.len() < self.options.batch_jobs && bytes < self.options.batch_bytes {
+            let Ok(job) = self.waiting.try_recv() else { break };
+            bytes += job.mode().bytes;
+            batch.push(job);
+        }
+        let last = batch.iter().any(|job| job.mode().last);
+        if let Err(error) = self.commit(batch, bytes) {
+            tracing::error!(%error, "the database failed; nothing more is acknowledged");
+            self.failed.send_replace(true);
+            return Batch::Failed;
+        }
+        if last { Batch::Last } else { Batch::Done }
+    }
+
     /// The next job; `None` when nobody can send one any more. Blocks; a quiet moment is used to empty the log.
-    fn next(&mut self, waiting: &Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
-        match waiting.try_recv() {
+    fn next(&mut self) -> Option<Box<dyn Job>> {
+        match self.waiting.try_recv() {
             Ok(job) => return Some(job),
             Err(TryRecvError::Disconnected) => return None,
             Err(TryRecvError::Empty) => {}
         }
         if self.wal.is_dirty() {
-            match waiting.recv_timeout(IDLE) {
+            match self.waiting.recv_timeout(IDLE) {
                 Ok(job) => return Some(job),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
@@ -176,21 +203,21 @@ impl Writer {
                 }
             }
         }
-        waiting.recv().ok()
+        self.waiting.recv().ok()
     }
 
     /// One transaction. Every job of the batch is answered, whatever happens; an error means that no more may be taken.
-    fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>, bytes: usize) -> Sql<()> {
+    fn commit(&mut self, mut batch: Vec<Box<dyn Job>>, bytes: usize) -> Sql<()> {
         let mut verdicts = Vec::with_capacity(batch.len());
         let started = monotonic();
-        match self.transact(batch, &mut verdicts) {
+        match self.transact(&mut batch, &mut verdicts) {
             Ok(()) => {
                 let messages = self.published.iter().filter(|(_, entry)| entry.kind == Kind::Message).count();
                 self.metrics.committed(batch.len(), messages as u64, started.elapsed());
                 self.after.tail.publish(self.published.drain(..));
                 self.after.moved.publish(self.moved.drain(..));
                 let jobs = batch.len();
-                for (job, verdict) in batch.drain(..).zip(verdicts) {
+                for (job, verdict) in batch.into_iter().zip(verdicts) {
                     job.answer(verdict);
                 }
                 self.known.bound();
@@ -210,7 +237,7 @@ impl Writer {
                     Aborted::Broken(error) => (StoreError::Failed, Err(error)),
                 };
                 let verdict = if result.is_err() { StoreError::Failed } else { verdict };
-                batch.drain(..).for_each(|job| job.answer(Err(verdict)));
+                batch.into_iter().for_each(|job| job.answer(Err(verdict)));
                 result
             }
         }
