@@ -170,11 +170,56 @@ pub struct Limits {
     pub signals_per_second: usize,
     /// The longest life of a message with an end: as long as any is kept.
     pub ttl_seconds: u64,
+    /// Key packages a device is asked to keep in stock: the house's number but in simulations.
+    pub key_packages_wanted: u32,
+    /// Likewise the house's.
+    pub flow: Flow,
+}
+
+/// How much may be under way on one connection. The defaults are the house's; a simulation makes them tiny, so that every
+/// bound is met.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// [`REQUESTS_IN_FLIGHT`].
+    pub requests_in_flight: usize,
+    /// [`BYTES_IN_FLIGHT`].
+    pub bytes_in_flight: usize,
+    /// [`ENTRIES_CREDIT`].
+    pub entries_credit: usize,
+    /// [`ENTRIES_PER_PAGE`].
+    pub entries_per_page: usize,
+    /// [`BYTES_PER_PAGE`].
+    pub bytes_per_page: usize,
+    /// [`SEND_BUFFER`].
+    pub send_buffer: usize,
+    /// [`SEND_BUFFER_HARD`].
+    pub send_buffer_hard: usize,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            requests_in_flight: REQUESTS_IN_FLIGHT,
+            bytes_in_flight: BYTES_IN_FLIGHT,
+            entries_credit: ENTRIES_CREDIT,
+            entries_per_page: ENTRIES_PER_PAGE,
+            bytes_per_page: BYTES_PER_PAGE,
+            send_buffer: SEND_BUFFER,
+            send_buffer_hard: SEND_BUFFER_HARD,
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { frame: 1024 * 1024, application_message: 64 * 1024, signals_per_second: 100, ttl_seconds: 30 * 24 * 3600 }
+        Self {
+            frame: 1024 * 1024,
+            application_message: 64 * 1024,
+            signals_per_second: 100,
+            ttl_seconds: 30 * 24 * 3600,
+            key_packages_wanted: KEY_PACKAGES_WANTED,
+            flow: Flow::default(),
+        }
     }
 }
 
@@ -188,9 +233,9 @@ impl Limits {
             frame: number(self.frame),
             application_message: number(self.application_message),
             leaves_per_group: number(LEAVES_PER_GROUP),
-            requests_in_flight: number(REQUESTS_IN_FLIGHT),
-            bytes_in_flight: number(BYTES_IN_FLIGHT),
-            entries_credit: number(ENTRIES_CREDIT),
+            requests_in_flight: number(self.flow.requests_in_flight),
+            bytes_in_flight: number(self.flow.bytes_in_flight),
+            entries_credit: number(self.flow.entries_credit),
             key_packages_per_device: KEY_PACKAGES_PER_DEVICE,
             signal: number(SIGNAL),
             signals_per_second: number(self.signals_per_second),

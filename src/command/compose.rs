@@ -94,6 +94,7 @@ fn settings(config: &Config, invites: InviteAddress) -> Settings {
             application_message: config.message_bytes_max,
             signals_per_second: config.signals_per_second_max,
             ttl_seconds: config.retention_days * 24 * 3600,
+            ..Limits::default()
         },
         heartbeat: Duration::from_secs(config.heartbeat_interval_seconds),
         authentication_deadline: Duration::from_secs(config.authentication_deadline_seconds),

@@ -67,7 +67,7 @@ pub async fn admit(
         device_id: bytes(device_id.as_bytes()),
         device_state: device_state.into(),
         username: account.username,
-        key_package_stock: told.as_ref().map(|told| stock(told.stock)),
+        key_package_stock: told.as_ref().map(|told| stock(server, told.stock)),
         logs: told.iter().flat_map(|told| &told.news).map(log_state).collect(),
         manifest_version: account.manifest_version,
         administrator: account.administrator,

@@ -8,7 +8,7 @@ use sovereign_proto::v1::{self, push};
 use crate::{
     auth::{attempts::TooMany, password::Busy, proof::InvalidProof},
     ids::{AccountId, DeviceId, Epoch, GroupId, LogId},
-    limits::{BYTES_PER_STALE_ANSWER, ENTRIES_PER_STALE_ANSWER, KEY_PACKAGES_WANTED, RELATIONS_PER_PUSH},
+    limits::{BYTES_PER_STALE_ANSWER, ENTRIES_PER_STALE_ANSWER, RELATIONS_PER_PUSH},
     refusal::Refusal,
     server::Server,
     store::{Contact, Relation, RelationChanged, Stock, StoreError},
@@ -33,12 +33,12 @@ pub async fn stale(
 }
 
 /// The stock as it is told to its device.
-pub fn stock(stock: Stock) -> v1::KeyPackageStock {
+pub fn stock(server: &Server, stock: Stock) -> v1::KeyPackageStock {
     v1::KeyPackageStock {
         available: stock.available,
         has_last_resort: stock.has_last_resort,
         last_resort_used: stock.last_resort_used,
-        wanted: KEY_PACKAGES_WANTED,
+        wanted: server.settings.limits.key_packages_wanted,
         oldest_at_ms: stock.oldest_at,
     }
 }

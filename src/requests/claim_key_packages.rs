@@ -39,7 +39,7 @@ impl Handle for ClaimKeyPackagesRequest {
             ClaimOutcome::Claimed { packages, exhausted, low } => {
                 for device in low {
                     let stock = server.store.stock(device).await?;
-                    server.hub.push(device, push::Body::KeyPackageStock(answers::stock(stock)));
+                    server.hub.push(device, push::Body::KeyPackageStock(answers::stock(server, stock)));
                 }
                 if !exhausted.is_empty() {
                     nomination::raise(server, group).await?;

@@ -12,6 +12,6 @@ impl Handle for CountKeyPackagesRequest {
 
     async fn handle(self, device: Device, server: &Arc<Server>) -> Result<CountKeyPackagesResponse, Refusal> {
         let stock = server.store.stock(device.device).await?;
-        Ok(CountKeyPackagesResponse { stock: Some(answers::stock(stock)) })
+        Ok(CountKeyPackagesResponse { stock: Some(answers::stock(server, stock)) })
     }
 }

@@ -40,7 +40,9 @@ impl Handle for PublishKeyPackagesRequest {
             .publish_key_packages(device.device, packages, last_resort, self.replace, KEY_PACKAGES_PER_DEVICE, now)
             .await?;
         match outcome {
-            PublishKeyPackagesOutcome::Published(stock) => Ok(PublishKeyPackagesResponse { stock: Some(answers::stock(stock)) }),
+            PublishKeyPackagesOutcome::Published(stock) => {
+                Ok(PublishKeyPackagesResponse { stock: Some(answers::stock(server, stock)) })
+            }
             PublishKeyPackagesOutcome::Repeated { index } => {
                 Err(Refusal::invalid_item(index, "this init key was published before: make a new key package"))
             }

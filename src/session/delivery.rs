@@ -13,7 +13,7 @@ use sovereign_proto::v1::{self, push};
 use crate::{
     codec,
     ids::{DeviceId, LogId, Seq},
-    limits::{BYTES_PER_PAGE, ENTRIES_CREDIT, ENTRIES_PER_PAGE},
+    limits::Flow,
     store::{Item, LogPosition, Page, StoredEntry},
     wire::{entry, group_id},
 };
@@ -21,6 +21,7 @@ use crate::{
 /// The logs of one live device.
 pub struct Delivery {
     device: DeviceId,
+    flow: Flow,
     logs: HashMap<LogId, Reading>,
     /// Logs that may have something to send, each once.
     waiting: VecDeque<LogId>,
@@ -62,9 +63,10 @@ pub enum Step {
 impl Delivery {
     /// Starts with the logs that have, or may have, news.
     #[must_use]
-    pub fn new(device: DeviceId, news: Vec<LogId>) -> Self {
+    pub fn new(device: DeviceId, flow: Flow, news: Vec<LogId>) -> Self {
         let mut delivery = Self {
             device,
+            flow,
             logs: HashMap::new(),
             waiting: VecDeque::new(),
             outstanding: 0,
@@ -106,7 +108,7 @@ impl Delivery {
                 self.caught_up(log);
                 continue;
             }
-            if self.outstanding >= ENTRIES_CREDIT {
+            if self.outstanding >= self.flow.entries_credit {
                 return Step::Rest;
             }
             let tail = if reading.end.is_none() { tail(log, sent) } else { None };
@@ -115,7 +117,8 @@ impl Delivery {
                 self.caught_up(log);
                 continue;
             }
-            return Step::Send(self.send(log, first_page(entries.into_iter().map(Item::Entry).collect())));
+            let items = entries.into_iter().map(Item::Entry).collect();
+            return Step::Send(self.send(log, first_page(items, self.flow)));
         }
     }
 
@@ -220,12 +223,12 @@ impl Delivery {
 }
 
 /// As many of the items as one push takes.
-fn first_page(mut items: Vec<Item>) -> Vec<Item> {
+fn first_page(mut items: Vec<Item>, flow: Flow) -> Vec<Item> {
     let mut bytes = 0;
     let mut fits = 0;
-    for item in items.iter().take(ENTRIES_PER_PAGE) {
+    for item in items.iter().take(flow.entries_per_page) {
         bytes += if let Item::Entry(entry) = item { entry.body.len() + 64 } else { 64 };
-        if fits > 0 && bytes > BYTES_PER_PAGE {
+        if fits > 0 && bytes > flow.bytes_per_page {
             break;
         }
         fits += 1;

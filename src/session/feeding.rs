@@ -23,7 +23,7 @@ use crate::{
 impl<L: Link> Session<L> {
     /// Feeds what may be sent now: pages of the logs, as long as the socket takes them.
     pub(super) fn pump(&mut self) {
-        while self.phase == Phase::Open && !self.reading && self.link.pending() < limits::SEND_BUFFER {
+        while self.phase == Phase::Open && !self.reading && self.link.pending() < self.flow().send_buffer {
             let Some(delivery) = &mut self.delivery else { return };
             match delivery.step(|log, after| self.server.store.tail(log, after)) {
                 Step::Rest => return,
@@ -38,7 +38,7 @@ impl<L: Link> Session<L> {
     /// Feeds what may be coalesced, in its newest state, when the socket takes it. Until then it waits in the inbox.
     pub(super) fn pump_hints(&mut self) {
         let Identity::Active(device) = &self.connection.identity else { return };
-        if self.phase != Phase::Open || self.link.pending() >= limits::SEND_BUFFER {
+        if self.phase != Phase::Open || self.link.pending() >= self.flow().send_buffer {
             return;
         }
         let Some(hints) = self.connection.inbox.take_hints() else { return };
@@ -67,7 +67,7 @@ impl<L: Link> Session<L> {
             mail.woken.into_iter().for_each(|log| delivery.wake(log));
         }
         for body in mail.pushes {
-            if self.link.pending() < limits::SEND_BUFFER_HARD {
+            if self.link.pending() < self.flow().send_buffer_hard {
                 self.feed(codec::push(body));
             }
         }

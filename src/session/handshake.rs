@@ -112,7 +112,7 @@ impl<L: Link> Session<L> {
         let Some(Admission { identity, registration, news, expires_at }) = admission else { return };
         self.expire_at(expires_at);
         if let Identity::Active(device) = &identity {
-            self.delivery = Some(Delivery::new(device.device, news));
+            self.delivery = Some(Delivery::new(device.device, *self.flow(), news));
         }
         self.connection = Arc::new(Connection {
             address: self.connection.address,

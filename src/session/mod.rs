@@ -36,7 +36,7 @@ use crate::{
     codec::{self, FromClient, Malformed},
     hub::Registration,
     ids::{GroupId, LogId},
-    limits,
+    limits::{self, Flow},
     refusal::{CloseCode, Refusal},
     server::Server,
     store::StoreError,
@@ -134,15 +134,20 @@ impl<L: Link> Session<L> {
         matches!(self.connection.identity, Identity::Guest)
     }
 
+    fn flow(&self) -> &Flow {
+        &self.server.settings.limits.flow
+    }
+
     /// Reading stops while the windows in flight are full, while answers pile up, while a guest's attempt is decided, and
     /// while acknowledgements are made durable or a signal waits for the store: nobody fills its queues with them.
     fn may_read(&self) -> bool {
-        let in_flight = self.in_flight.len() < limits::REQUESTS_IN_FLIGHT && self.bytes_in_flight < limits::BYTES_IN_FLIGHT;
+        let flow = self.flow();
+        let in_flight = self.in_flight.len() < flow.requests_in_flight && self.bytes_in_flight < flow.bytes_in_flight;
         let deciding = self.guest() && !self.in_flight.is_empty();
         match self.phase {
             Phase::Open => {
                 let waits = self.acknowledging || self.settling;
-                in_flight && !deciding && !waits && self.link.pending() < limits::SEND_BUFFER_HARD
+                in_flight && !deciding && !waits && self.link.pending() < flow.send_buffer_hard
             }
             Phase::Draining | Phase::Closed => false,
             Phase::Closing(_) => true,

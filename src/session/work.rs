@@ -9,7 +9,7 @@ use crate::{
     caller::Connection,
     hub::Relayed,
     ids::{DeviceId, GroupId, LogId, Seq},
-    limits::{BYTES_PER_PAGE, BYTES_PER_STALE_ANSWER, ENTRIES_PER_PAGE, LARGEST_ANSWER},
+    limits::{BYTES_PER_PAGE, BYTES_PER_STALE_ANSWER, LARGEST_ANSWER},
     refusal::Refusal,
     requests,
     server::Server,
@@ -61,7 +61,8 @@ pub fn position(server: &Arc<Server>, device: DeviceId, log: LogId) -> Work {
 
 /// Reads a page.
 pub fn page(server: &Arc<Server>, device: DeviceId, log: LogId, after: Seq) -> Work {
-    let page = server.store.page(log, device, after, ENTRIES_PER_PAGE, BYTES_PER_PAGE);
+    let flow = &server.settings.limits.flow;
+    let page = server.store.page(log, device, after, flow.entries_per_page, flow.bytes_per_page);
     Box::pin(async move { Done::Page(log, after, page.await) })
 }
 
