@@ -253,7 +253,8 @@ impl Client {
         let key = Arc::clone(&credentials.signing_key);
         let core = open_core(vault, record, &key, &options);
         // The server's cursors may only lag behind; what it sends again is recognised.
-        let (connection, events) = Connection::start(record.endpoint.clone(), credentials, Box::new(Vec::new));
+        let (connection, events) =
+            Connection::start(record.endpoint.clone(), options.pipes.clone(), credentials, Box::new(Vec::new));
         Self::start_on(core, record, key, Arc::new(connection), events, options)
     }
 

@@ -7,7 +7,7 @@ use sovereign_proto::v1::{self, FailureCode};
 use zeroize::Zeroizing;
 
 use crate::{
-    connection::{self, Connection, ConnectionEvent, ConnectionState, Credentials, First},
+    connection::{self, Connection, ConnectionEvent, ConnectionState, Credentials, First, Pipes},
     device_key::DeviceKey,
     engine::AccountRecord,
     entropy,
@@ -46,14 +46,17 @@ pub(crate) async fn sign_up(
         password,
         credentials: credentials.clone(),
     };
-    match connection::enrol(&record.endpoint, first).await.map_err(Error::from) {
+    match connection::enrol(&record.endpoint, options.pipes.as_ref(), first).await.map_err(Error::from) {
         Ok(session) => {
             pin.extend(&manifest).map_err(|_| Error::Mls("the own manifest does not verify".to_owned()))?;
             record.username = session.username;
         }
         // The name is taken, perhaps by the earlier try: then these keys sign in, and the manifest is read from there.
         Err(error @ Error::Refused { code: FailureCode::Conflict, .. }) if resumed => {
-            record.username = sign_in_once(&record.endpoint, credentials).await?.ok_or_else(|| undone(home, error))?.username;
+            record.username = sign_in_once(&record.endpoint, options.pipes.clone(), credentials)
+                .await?
+                .ok_or_else(|| undone(home, error))?
+                .username;
         }
         Err(error @ Error::Network(_)) => return Err(error),
         Err(error) => return Err(undone(home, error)),
@@ -75,7 +78,8 @@ pub(crate) async fn log_in(
     let mut record = attempt(username, link.endpoint, false);
     let signing_key = credentials(&record, vault.incarnation()).signing_key;
     let first = First::Enrol { username: username.to_owned(), password, device_id: record.device_id, signing_key };
-    let session = connection::enrol(&record.endpoint, first).await.map_err(|error| undone(home, error.into()))?;
+    let session =
+        connection::enrol(&record.endpoint, options.pipes.as_ref(), first).await.map_err(|error| undone(home, error.into()))?;
     let no_account = |_| undone(home, Error::Network("the server names no account".to_owned()));
     record.account_id = session.account_id.as_ref().try_into().map_err(no_account)?;
     record.username = session.username;
@@ -128,8 +132,8 @@ fn attempt(username: &str, endpoint: Endpoint, with_identity: bool) -> AccountRe
 }
 
 /// Whether these credentials are of an account. `None`: the server does not know them.
-async fn sign_in_once(endpoint: &Endpoint, credentials: Credentials) -> Result<Option<v1::Session>, Error> {
-    let (connection, mut events) = Connection::start(endpoint.clone(), credentials, Box::new(Vec::new));
+async fn sign_in_once(endpoint: &Endpoint, pipes: Option<Pipes>, credentials: Credentials) -> Result<Option<v1::Session>, Error> {
+    let (connection, mut events) = Connection::start(endpoint.clone(), pipes, credentials, Box::new(Vec::new));
     let outcome = loop {
         match events.recv().await {
             Some(ConnectionEvent::SignedIn(session)) => break Ok(Some(session)),

@@ -7,6 +7,8 @@ pub struct Options {
     pub passphrase: Option<zeroize::Zeroizing<String>>,
     /// The time, which tests move.
     pub clock: crate::clock::Clock,
+    /// What connections run over in place of the network: for a client that lives in one process with its server.
+    pub pipes: Option<crate::connection::Pipes>,
 }
 
 /// Who this client is.

@@ -16,6 +16,7 @@ use super::{
     dial::{Dial, DialError, Dialer},
     handshake::{self, HandshakeError},
     hello::Verified,
+    pipe::Pipes,
     proof::{self, Subject},
     socket::Socket,
 };
@@ -51,8 +52,12 @@ pub enum First {
     },
 }
 
-/// Connects, checks the server, signs up or enrols, and disconnects.
-pub async fn enrol(endpoint: &Endpoint, first: First) -> Result<v1::Session, EnrolError> {
+/// Connects, over `pipes` where there are any; checks the server, signs up or enrols, and disconnects.
+pub async fn enrol(endpoint: &Endpoint, pipes: Option<&Pipes>, first: First) -> Result<v1::Session, EnrolError> {
+    if let Some(pipes) = pipes {
+        let (socket, verified) = introduced(&mut pipes.clone(), &endpoint.server_id).await?;
+        return enrol_on(socket, &verified, &endpoint.server_id, first).await;
+    }
     let mut dialer = Dialer::new(endpoint.clone());
     let (socket, verified) = loop {
         match introduced(&mut dialer, &endpoint.server_id).await {

@@ -22,6 +22,7 @@ mod hello;
 mod life;
 mod line;
 mod pending;
+mod pipe;
 mod proof;
 mod run;
 mod signals;
@@ -42,6 +43,7 @@ pub use self::{
     enrol::{First, enrol},
     error::{CallError, EnrolError},
     line::{Identity, Line, LineError, Route},
+    pipe::{Pipes, Stream},
     state::{Cause, ConnectionEvent, ConnectionState},
 };
 use crate::device_key::DeviceKey;
@@ -79,11 +81,19 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Starts connecting. Must be called within a Tokio runtime.
+    /// Starts connecting: over the network, or over `pipes` where there are any. Must be called within a Tokio runtime.
     #[must_use]
-    pub fn start(endpoint: Endpoint, credentials: Credentials, positions: Positions) -> (Self, mpsc::Receiver<ConnectionEvent>) {
+    pub fn start(
+        endpoint: Endpoint,
+        pipes: Option<Pipes>,
+        credentials: Credentials,
+        positions: Positions,
+    ) -> (Self, mpsc::Receiver<ConnectionEvent>) {
         let server_id = endpoint.server_id;
-        Self::start_on(Dialer::new(endpoint), server_id, credentials, positions)
+        match pipes {
+            None => Self::start_on(Dialer::new(endpoint), server_id, credentials, positions),
+            Some(pipes) => Self::start_on(pipes, server_id, credentials, positions),
+        }
     }
 
     fn start_on<D: dial::Dial>(
