@@ -21,12 +21,11 @@ pub(super) fn writer(path: &Path) -> Sql<Connection> {
     Ok(db)
 }
 
-/// A connection that only reads. Closing it never checkpoints: that is the writer's.
+/// A connection that only reads.
 pub(super) fn reader(path: &Path) -> Sql<Connection> {
     let db = open(path)?;
     db.pragma_update(None, "query_only", true)?;
     db.pragma_update(None, "cache_size", -2048)?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(db)
 }
 
@@ -50,6 +49,8 @@ fn open(path: &Path) -> Sql<Connection> {
     db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))?;
     db.pragma_update(None, "synchronous", "full")?;
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // Nor by closing: the writer checkpoints when it means to, and never after a sync has failed.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(db)
 }
 

@@ -216,7 +216,7 @@ impl Store {
         // Ends when the writer's thread drops its end.
         let mut stopped = self.0.stopped.clone();
         while stopped.changed().await.is_ok() {}
-        Ok(())
+        if *self.0.failed.borrow() { Err(StoreError::Failed) } else { Ok(()) }
     }
 
     /// A verb of the hot path: all its checks come before its first write, so that it needs no savepoint.

@@ -90,16 +90,6 @@ pub(in crate::store) struct Writer {
     failed: watch::Sender<bool>,
 }
 
-/// How a batch ended.
-#[derive(PartialEq, Eq)]
-enum Batch {
-    Done,
-    /// It held the last job of all.
-    Last,
-    /// The database failed: no more may be taken.
-    Failed,
-}
-
 /// The batch cannot be committed.
 enum Aborted {
     /// The disk is full: nothing was written, and the next batch may fare better.
@@ -150,25 +140,37 @@ impl Writer {
 
     /// Commits what waits now as one transaction and answers it. False: nothing waited.
     pub(in crate::store) fn turn(&mut self) -> bool {
-        let first = self.waiting.try_recv();
-        first.map(|first| self.batch(first)).is_ok()
+        let Ok(first) = self.waiting.try_recv() else { return false };
+        let ended = self.batch(first).map(drop);
+        self.end(ended);
+        true
     }
 
     fn serve(&mut self) {
-        while let Some(first) = self.next() {
-            match self.batch(first) {
-                Batch::Done => {}
-                Batch::Last => break,
-                Batch::Failed => return,
-            }
-        }
-        if let Err(error) = self.wal.empty(&self.db) {
-            tracing::warn!(%error, "the write-ahead log was left for the next start");
+        let ended = self.work();
+        self.end(ended);
+    }
+
+    /// An error is the end of the server.
+    fn end(&self, ended: Sql<()>) {
+        if let Err(error) = ended {
+            tracing::error!(%error, "the database failed; nothing more is acknowledged");
+            self.failed.send_replace(true);
         }
     }
 
-    /// Commits `first` and what waits behind it as one transaction.
-    fn batch(&mut self, first: Box<dyn Job>) -> Batch {
+    fn work(&mut self) -> Sql<()> {
+        while let Some(first) = self.next()? {
+            if self.batch(first)? {
+                break;
+            }
+        }
+        let emptied = self.wal.empty(&self.db);
+        self.outlived(emptied)
+    }
+
+    /// Commits `first` and what waits behind it as one transaction. True: there was the last job among them.
+    fn batch(&mut self, first: Box<dyn Job>) -> Sql<bool> {
         let mut bytes = first.mode().bytes;
         let mut batch = vec![first];
         while batch.len() < self.options.batch_jobs && bytes < self.options.batch_bytes {
@@ -177,33 +179,42 @@ impl Writer {
             batch.push(job);
         }
         let last = batch.iter().any(|job| job.mode().last);
-        if let Err(error) = self.commit(batch, bytes) {
-            tracing::error!(%error, "the database failed; nothing more is acknowledged");
-            self.failed.send_replace(true);
-            return Batch::Failed;
-        }
-        if last { Batch::Last } else { Batch::Done }
+        self.commit(batch, bytes)?;
+        Ok(last)
     }
 
     /// The next job; `None` when nobody can send one any more. Blocks; a quiet moment is used to empty the log.
-    fn next(&mut self) -> Option<Box<dyn Job>> {
+    fn next(&mut self) -> Sql<Option<Box<dyn Job>>> {
         match self.waiting.try_recv() {
-            Ok(job) => return Some(job),
-            Err(TryRecvError::Disconnected) => return None,
+            Ok(job) => return Ok(Some(job)),
+            Err(TryRecvError::Disconnected) => return Ok(None),
             Err(TryRecvError::Empty) => {}
         }
         if self.wal.is_dirty() {
             match self.waiting.recv_timeout(IDLE) {
-                Ok(job) => return Some(job),
-                Err(RecvTimeoutError::Disconnected) => return None,
+                Ok(job) => return Ok(Some(job)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Err(error) = self.wal.empty(&self.db) {
-                        tracing::warn!(%error, "a checkpoint failed and is tried again later");
-                    }
+                    let emptied = self.wal.empty(&self.db);
+                    self.outlived(emptied)?;
                 }
             }
         }
-        self.waiting.recv().ok()
+        Ok(self.waiting.recv().ok())
+    }
+
+    /// What a checkpoint's failure means. A full disk leaves the log as it was, and the next one may fare better. Any other
+    /// may be a sync that failed: what the system has thrown away by then cannot be told, and a second one would succeed
+    /// without it. So nothing is tried again on these files before they are opened anew.
+    fn outlived(&mut self, checkpoint: Sql<()>) -> Sql<()> {
+        match checkpoint {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                tracing::warn!("a checkpoint found no room and is tried again later");
+                self.disk.filled();
+                Ok(())
+            }
+            ended => ended,
+        }
     }
 
     /// One transaction. Every job of the batch is answered, whatever happens; an error means that no more may be taken.
@@ -222,7 +233,8 @@ impl Writer {
                 }
                 self.known.bound();
                 self.ledger.committed();
-                self.wal.committed(&self.db, jobs, bytes)
+                let noted = self.wal.committed(&self.db, jobs, bytes);
+                self.outlived(noted)
             }
             Err(aborted) => {
                 self.published.clear();
