@@ -2,6 +2,7 @@
 
 #![allow(clippy::large_futures, reason = "a test's story is one long future, and there is room for it")]
 
+mod faults;
 mod harness;
 mod hostile;
 mod operator;

@@ -3,6 +3,7 @@
 pub mod attendance;
 pub mod control;
 pub mod desk;
+pub mod faulty_disk;
 pub mod member;
 pub mod middlebox;
 pub mod raw;

@@ -6,6 +6,7 @@ use std::{
     process::Stdio,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sovereign_client::join_link::{Endpoint, JoinLink};
 use tempfile::TempDir;
@@ -14,7 +15,7 @@ use tokio::{
     sync::OnceCell,
 };
 
-use super::{eventually, within};
+use super::{eventually, faulty_disk::FaultyDisk, within};
 
 /// A running server with its data directory, which goes when this goes.
 pub struct TestServer {
@@ -23,6 +24,7 @@ pub struct TestServer {
     /// `127.0.0.1:PORT`; kept over restarts.
     pub address: String,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, PathBuf)>,
     /// Learned from a link when somebody asks for it first.
     endpoint: OnceCell<Endpoint>,
 }
@@ -35,11 +37,29 @@ impl TestServer {
 
     /// Starts with further arguments of `serve`.
     pub async fn start_with(arguments: &[&str]) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server = Self { directory, child: None, address: "127.0.0.1:0".to_owned(), arguments, endpoint: OnceCell::new() };
+        let mut server = Self::new(arguments);
         server.restart().await;
         server
+    }
+
+    /// Starts on a disk that keeps a record and fails on request.
+    pub async fn start_on_faulty_disk(arguments: &[&str]) -> (Self, FaultyDisk) {
+        let mut server = Self::new(arguments);
+        let disk = FaultyDisk::below(server.directory.path());
+        server.environment = disk.environment().into();
+        server.restart().await;
+        (server, disk)
+    }
+
+    fn new(arguments: &[&str]) -> Self {
+        Self {
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            child: None,
+            address: "127.0.0.1:0".to_owned(),
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            environment: Vec::new(),
+            endpoint: OnceCell::new(),
+        }
     }
 
     /// Where the server keeps its data.
@@ -71,6 +91,7 @@ impl TestServer {
             .arg(self.data())
             .args(&self.arguments)
             .env_remove("SOVEREIGN_LOG_LEVEL")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(log)
@@ -92,7 +113,6 @@ impl TestServer {
     }
 
     /// The process id.
-    #[allow(dead_code, reason = "the benches ask for it")]
     pub fn pid(&self) -> u32 {
         self.child.as_ref().and_then(Child::id).expect("the server runs")
     }
@@ -105,10 +125,25 @@ impl TestServer {
 
     /// SIGTERM; the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    /// Sends the process a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process id is not 0");
+        kill_process(pid, signal).expect("the signal is sent");
+    }
+
+    /// Whether the process has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        let child = self.child.as_mut().expect("the server was started");
+        child.try_wait().expect("it can be asked for").is_none()
+    }
+
+    /// Waits until the process has ended by itself; the exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("the server runs");
-        let pid = i32::try_from(child.id().expect("the server runs")).expect("a process id fits");
-        let pid = rustix::process::Pid::from_raw(pid).expect("a process id is not 0");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the signal is sent");
         within("the server's end", child.wait()).await.expect("the server ends").code()
     }
 

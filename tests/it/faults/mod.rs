@@ -1,0 +1,3 @@
+//! What the machine under a server can do to it.
+
+mod disk;
