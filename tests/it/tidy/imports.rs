@@ -50,6 +50,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tls_codec", &["mls"]),
     ("argon2", &["auth/password.rs"]),
     ("getrandom", &["entropy.rs"]),
+    ("mimalloc", &["main.rs"]),
     ("prometheus_client", &["metrics"]),
 ];
 
