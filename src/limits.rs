@@ -10,6 +10,8 @@ use sovereign_proto::v1;
 pub const FRAME_BEFORE_AUTHENTICATION: usize = 16 * 1024;
 /// Requests of one connection that are being handled at once; beyond it the connection is not read.
 pub const REQUESTS_IN_FLIGHT: usize = 64;
+/// Frames of one connection that are read before others have their turn.
+pub const FRAMES_PER_TURN: usize = 128;
 /// Bytes of requests of one connection that are being handled at once.
 pub const BYTES_IN_FLIGHT: usize = 2 * 1024 * 1024;
 /// Bytes of entries sent to a connection and not acknowledged; one entry may always be outstanding.
@@ -102,6 +104,8 @@ pub const MESSAGES_PER_BUNDLE: usize = 8;
 pub const TTL_SECONDS_MIN: u64 = 60;
 /// Bytes of commits that one group keeps for those who are away; beyond it the oldest go.
 pub const COMMIT_BYTES_PER_GROUP: u64 = 64 * 1024 * 1024;
+/// Bytes of the filter that knows which messages were sent before, at most: good for some ten million messages.
+pub const LEDGER_FILTER_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of one proposal.
 pub const PROPOSAL: usize = 8 * 1024;
 /// Devices of an account that are not revoked, pending ones included.

@@ -1,9 +1,18 @@
 //! One file per request of the service block. The gate around them (caller, deadline, panic, reply) is written once, here.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use data_encoding::HEXLOWER;
-use futures_util::FutureExt as _;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, CatchUnwind},
+};
 use sovereign_proto::{
     Call,
     v1::{FailureCode, request, response},
@@ -11,7 +20,7 @@ use sovereign_proto::{
 
 use crate::{
     caller::{Caller, Connection},
-    clock::monotonic,
+    clock::{Instant, monotonic},
     entropy,
     limits::HANDLER_DEADLINE,
     refusal::Refusal,
@@ -88,29 +97,73 @@ pub trait Handle: Call + Send + 'static {
 }
 
 /// Answers a request: exactly one result, also when the handler panics, takes too long or the server drains.
-pub async fn handle(server: &Arc<Server>, connection: &Arc<Connection>, body: request::Body) -> Result<response::Body, Refusal> {
+pub fn handle(server: Arc<Server>, connection: Arc<Connection>, body: request::Body) -> Handling {
     let (index, started) = (index(&body), monotonic());
-    let result = if server.is_draining() {
-        Err(Refusal::unavailable("the server restarts", crate::server::reconnect_after_ms()))
+    let handler = if server.is_draining() {
+        let restarts = Refusal::unavailable("the server restarts", crate::server::reconnect_after_ms());
+        Box::pin(std::future::ready(Err(restarts)))
     } else {
-        bounded(dispatch(server, connection, body)).await
+        dispatch(Arc::clone(&server), connection, body)
     };
-    server.metrics.request(index, result.as_ref().err().map(Refusal::code), started.elapsed());
-    result
+    Handling { server, index, started, handler: bounded(started, handler) }
+}
+
+/// A request being handled. Its deadline is looked at whenever it is polled, so that it needs no timer of its own: who
+/// drives it polls it again at [`Handling::deadline`].
+pub struct Handling {
+    server: Arc<Server>,
+    index: usize,
+    started: Instant,
+    handler: Bounded<Handler>,
+}
+
+/// What a handler does, whichever it is.
+type Handler = BoxFuture<'static, Result<response::Body, Refusal>>;
+
+impl Handling {
+    /// When the request is refused if it is not done.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.handler.deadline
+    }
+}
+
+impl Future for Handling {
+    type Output = Result<response::Body, Refusal>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(Pin::new(&mut self.handler).poll(cx));
+        self.server.metrics.request(self.index, result.as_ref().err().map(Refusal::code), self.started.elapsed());
+        Poll::Ready(result)
+    }
 }
 
 /// The result of a handler, or a refusal in its place if it panics or takes too long.
-async fn bounded<T>(handler: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    let isolated = AssertUnwindSafe(handler).catch_unwind();
-    match tokio::time::timeout(HANDLER_DEADLINE, isolated).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_panic)) => {
-            let incident = HEXLOWER.encode(&entropy::random::<8>());
-            tracing::error!(incident, "a handler panicked");
-            Err(Refusal::internal(&incident))
-        }
-        Err(_elapsed) => {
-            Err(Refusal::new(FailureCode::DeadlineExceeded, "it took too long: whether it was done is unknown, so ask again"))
+struct Bounded<F> {
+    handler: CatchUnwind<AssertUnwindSafe<F>>,
+    deadline: Instant,
+}
+
+fn bounded<F: Future>(started: Instant, handler: F) -> Bounded<F> {
+    Bounded { handler: AssertUnwindSafe(handler).catch_unwind(), deadline: started + HANDLER_DEADLINE }
+}
+
+impl<T, F: Future<Output = Result<T, Refusal>> + Unpin> Future for Bounded<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match Pin::new(&mut self.handler).poll(cx) {
+            Poll::Ready(Ok(result)) => Poll::Ready(result),
+            Poll::Ready(Err(_panic)) => {
+                let incident = HEXLOWER.encode(&entropy::random::<8>());
+                tracing::error!(incident, "a handler panicked");
+                Poll::Ready(Err(Refusal::internal(&incident)))
+            }
+            Poll::Pending if monotonic() >= self.deadline => Poll::Ready(Err(Refusal::new(
+                FailureCode::DeadlineExceeded,
+                "it took too long: whether it was done is unknown, so ask again",
+            ))),
+            Poll::Pending => Poll::Pending,
         }
     }
 }
@@ -125,9 +178,11 @@ async fn gate<R: Handle>(server: &Arc<Server>, connection: &Arc<Connection>, req
 
 macro_rules! dispatch {
     ($(($name:ident, $request:ident, $response:ident))*) => {
-        async fn dispatch(server: &Arc<Server>, connection: &Arc<Connection>, body: request::Body) -> Result<response::Body, Refusal> {
+        fn dispatch(server: Arc<Server>, connection: Arc<Connection>, body: request::Body) -> Handler {
             match body {
-                $(request::Body::$name(request) => Box::pin(gate(server, connection, request)).await.map(response::Body::$name),)*
+                $(request::Body::$name(request) => {
+                    Box::pin(async move { gate(&server, &connection, request).await.map(response::Body::$name) })
+                })*
             }
         }
 

@@ -3,27 +3,36 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use sovereign_proto::v1::{FailureCode, PingRequest, request};
 
 use super::{bounded, handle};
 use crate::{
     caller::{Connection, Identity},
+    clock::monotonic,
     hub::Inbox,
+    limits::HANDLER_DEADLINE,
     refusal::Refusal,
     server::tests::server,
 };
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_takes_too_long_is_answered() {
-    let result = bounded(std::future::pending::<Result<(), Refusal>>()).await;
+    let mut handling = bounded(monotonic(), std::future::pending::<Result<(), Refusal>>());
+    tokio::time::advance(HANDLER_DEADLINE.saturating_sub(Duration::from_millis(1))).await;
+    assert!((&mut handling).now_or_never().is_none(), "too early");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    let result = handling.now_or_never().expect("its time is up");
     assert_eq!(result.err().map(|refusal| refusal.code()), Some(FailureCode::DeadlineExceeded));
 }
 
 #[tokio::test]
 async fn a_handler_that_panics_is_answered_with_an_incident() {
-    let result = bounded::<()>(async { panic!("a handler's fault") }).await;
+    let result =
+        bounded::<BoxFuture<'_, Result<(), Refusal>>>(monotonic(), Box::pin(async { panic!("a handler's fault") })).await;
     let failure = result.expect_err("refused").into_failure();
     assert_eq!(failure.code(), FailureCode::Internal);
     assert!(failure.message.contains("incident") && !failure.message.contains("fault"), "nothing internal leaves");
@@ -42,9 +51,9 @@ async fn a_draining_server_takes_no_new_requests() {
         identity: Identity::Guest,
     });
     let ping = || request::Body::Ping(PingRequest { client_time_ms: 1 });
-    assert!(handle(&server, &connection, ping()).await.is_ok());
+    assert!(handle(Arc::clone(&server), Arc::clone(&connection), ping()).await.is_ok());
     server.drain();
-    let failure = handle(&server, &connection, ping()).await.err().expect("refused").into_failure();
+    let failure = handle(Arc::clone(&server), Arc::clone(&connection), ping()).await.err().expect("refused").into_failure();
     assert_eq!(failure.code(), FailureCode::Unavailable);
     assert!(failure.retry_after_ms > 0, "it says when to come back");
 }

@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use futures_util::stream::FuturesUnordered;
 use sovereign_proto::v1::{self, push};
 use zeroize::Zeroizing;
 
@@ -62,7 +61,8 @@ impl<L: Link> Session<L> {
             guest_since: (!peer.operator).then_some(now),
             registration: None,
             delivery: None,
-            work: FuturesUnordered::new(),
+            waker: std::task::Waker::noop().clone(),
+            work: Vec::new(),
             in_flight: std::collections::HashMap::new(),
             bytes_in_flight: 0,
             reading: false,

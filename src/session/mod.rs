@@ -1,7 +1,7 @@
 //! The life of one connection: handshake, syncing, live, draining, closed.
 //!
-//! One `select!` over frames, wake-ups, finished requests and a timer. What is decided stands in the small parts beside
-//! this file ([`delivery`], [`heartbeat`]) and in [`crate::requests`].
+//! One look at everything whenever something moves: finished requests, what others left, frames and a timer. What is
+//! decided stands in the small parts beside this file ([`delivery`], [`heartbeat`]) and in [`crate::requests`].
 
 mod allowance;
 mod broken;
@@ -16,9 +16,16 @@ mod notices;
 mod tests;
 mod work;
 
-use std::{collections::HashMap, future::poll_fn, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::HashMap,
+    future::{Future as _, poll_fn},
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
-use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures_util::{FutureExt as _, future::join_all};
 use sovereign_proto::v1::{self, push};
 
 pub use self::handshake::{Credential, Peer};
@@ -49,11 +56,10 @@ pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
     if AssertUnwindSafe(session.live()).catch_unwind().await.is_err() {
         session.broken().await;
     }
-    let mut begun = std::mem::take(&mut session.work);
+    let begun = std::mem::take(&mut session.work);
     if !begun.is_empty() {
-        // What the store has taken is done, whoever is gone: others have to be woken, and to be cut off. Every handler
-        // has its deadline.
-        tokio::spawn(async move { while begun.next().await.is_some() {} });
+        // What the store has taken is done, whoever is gone: others have to be woken, and to be cut off.
+        tokio::spawn(tokio::time::timeout(limits::HANDLER_DEADLINE, join_all(begun)));
     }
 }
 
@@ -84,7 +90,10 @@ struct Session<L> {
     guest_since: Option<Instant>,
     registration: Option<Registration>,
     delivery: Option<Delivery>,
-    work: FuturesUnordered<Work>,
+    /// Of the task that the session runs in.
+    waker: Waker,
+    /// In the order it was begun.
+    work: Vec<Work>,
     /// Requests in flight with the bytes they hold, those of their answers to be included.
     in_flight: HashMap<u64, usize>,
     bytes_in_flight: usize,
@@ -109,25 +118,74 @@ struct Session<L> {
 
 impl<L: Link> Session<L> {
     async fn live(&mut self) {
-        let timer = tokio::time::sleep_until(self.deadline());
-        tokio::pin!(timer);
-        while self.phase != Phase::Closed {
+        let inbox = Arc::clone(&self.connection.inbox);
+        let mut arrived = pin!(inbox.arrived());
+        let mut timer = pin!(tokio::time::sleep_until(self.deadline()));
+        poll_fn(|cx| {
+            self.waker.clone_from(cx.waker());
+            self.progress();
+            while arrived.as_mut().poll(cx).is_ready() {
+                arrived.set(inbox.arrived());
+                self.read_mail();
+            }
+            self.exchange(cx, timer.as_mut())
+        })
+        .await;
+    }
+
+    /// Polls what is under way. There is little of it, and what moves moves together: the writer answers whole batches.
+    fn progress(&mut self) {
+        let waker = self.waker.clone();
+        let mut index = 0;
+        while index < self.work.len() {
+            match self.work[index].poll_unpin(&mut Context::from_waker(&waker)) {
+                Poll::Ready(done) => {
+                    drop(self.work.remove(index));
+                    self.finished(done);
+                }
+                Poll::Pending => index += 1,
+            }
+        }
+    }
+
+    /// Takes frames in and puts out what there is to say. Everything is fed before anything is written, so that whatever
+    /// is said at the same time costs one write.
+    fn exchange(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut tokio::time::Sleep>) -> Poll<()> {
+        for _ in 0..limits::FRAMES_PER_TURN {
             self.pump();
             self.pump_hints();
             self.drain();
-            let deadline = self.deadline();
-            if timer.deadline() != deadline {
-                timer.as_mut().reset(deadline);
+            if self.phase == Phase::Closed {
+                return Poll::Ready(());
             }
             let read = self.may_read();
-            // Not biased: a peer that never pauses must not keep what is behind its frames from being seen.
-            tokio::select! {
-                Some(done) = self.work.next(), if !self.work.is_empty() => self.finished(done),
-                event = poll_fn(|cx| self.link.poll(cx, read)) => self.happened(event),
-                () = self.connection.inbox.arrived() => self.read_mail(),
-                () = &mut timer => self.timed_out(),
+            if let Poll::Ready(event) = self.link.poll(cx, read) {
+                self.happened(event);
+            } else if !self.is_due(cx, timer.as_mut()) {
+                return Poll::Pending;
             }
         }
+        // A peer that never pauses: others come first now.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether the timer has run out, and something was done about it. The timer is moved when it runs out and not with
+    /// every frame that moves the deadline.
+    fn is_due(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut tokio::time::Sleep>) -> bool {
+        let deadline = self.deadline();
+        if deadline < timer.deadline() {
+            timer.as_mut().reset(deadline);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if monotonic() >= deadline {
+                self.timed_out();
+                self.progress();
+                return true;
+            }
+            timer.as_mut().reset(deadline);
+        }
+        false
     }
 
     fn guest(&self) -> bool {
@@ -209,9 +267,9 @@ impl<L: Link> Session<L> {
 
     /// Polls once at once, so that what the frames of one connection set going is set going in their order.
     fn start(&mut self, mut work: Work) {
-        match (&mut work).now_or_never() {
-            Some(done) => self.finished(done),
-            None => self.work.push(work),
+        match work.poll_unpin(&mut Context::from_waker(&self.waker)) {
+            Poll::Ready(done) => self.finished(done),
+            Poll::Pending => self.work.push(work),
         }
     }
 
@@ -315,7 +373,9 @@ impl<L: Link> Session<L> {
         // The timer rests while this side has stopped reading: the peer's silence is not its own.
         let heartbeat = if self.may_read() { self.heartbeat.deadline() } else { monotonic() + self.server.settings.heartbeat };
         let expiry = self.expiry.map(|expiry| expiry.deadline());
-        [slow, guest, expiry].into_iter().flatten().fold(heartbeat, Instant::min)
+        // Requests are begun in the order of their deadlines.
+        let request = self.work.iter().find_map(Work::deadline);
+        [slow, guest, expiry, request].into_iter().flatten().fold(heartbeat, Instant::min)
     }
 
     fn timed_out(&mut self) {

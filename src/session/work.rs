@@ -1,23 +1,56 @@
 //! What a session waits for: its requests being handled, and its reads from the store.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use sovereign_proto::v1::{request, response};
 
 use crate::{
     caller::Connection,
+    clock::Instant,
     hub::Relayed,
     ids::{DeviceId, GroupId, LogId, Seq},
     limits::{BYTES_PER_PAGE, BYTES_PER_STALE_ANSWER, LARGEST_ANSWER},
     refusal::Refusal,
-    requests,
+    requests::{self, Handling},
     server::Server,
     store::{LogPosition, Page, StoreError},
 };
 
 /// Something under way for one session.
-pub type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
+pub enum Work {
+    /// A request, by its id.
+    Request(u64, Handling),
+    /// A read or a write of the session's own.
+    Own(BoxFuture<'static, Done>),
+}
+
+impl Work {
+    /// When it has to be polled, whatever wakes it before.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Request(_, handling) => Some(handling.deadline()),
+            Self::Own(_) => None,
+        }
+    }
+}
+
+impl Future for Work {
+    type Output = Done;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Done> {
+        match &mut *self {
+            Self::Request(id, handling) => Pin::new(handling).poll(cx).map(|result| Done::Answered { id: *id, result }),
+            Self::Own(own) => own.as_mut().poll(cx),
+        }
+    }
+}
 
 /// How it ended.
 pub enum Done {
@@ -50,32 +83,32 @@ pub fn answer_bytes(body: &request::Body) -> usize {
 
 /// Handles a request.
 pub fn request(server: Arc<Server>, connection: Arc<Connection>, id: u64, body: request::Body) -> Work {
-    Box::pin(async move { Done::Answered { id, result: requests::handle(&server, &connection, body).await } })
+    Work::Request(id, requests::handle(server, connection, body))
 }
 
 /// Asks where a log stands.
 pub fn position(server: &Arc<Server>, device: DeviceId, log: LogId) -> Work {
     let position = server.store.position(log, device);
-    Box::pin(async move { Done::Position(log, position.await) })
+    Work::Own(Box::pin(async move { Done::Position(log, position.await) }))
 }
 
 /// Reads a page.
 pub fn page(server: &Arc<Server>, device: DeviceId, log: LogId, after: Seq) -> Work {
     let flow = &server.settings.limits.flow;
     let page = server.store.page(log, device, after, flow.entries_per_page, flow.bytes_per_page);
-    Box::pin(async move { Done::Page(log, after, page.await) })
+    Work::Own(Box::pin(async move { Done::Page(log, after, page.await) }))
 }
 
 /// Makes acknowledgements durable.
 pub fn acknowledge(server: &Arc<Server>, device: DeviceId, positions: Vec<(LogId, Seq)>) -> Work {
     let acknowledged = server.store.acknowledge_now(device, positions);
-    Box::pin(async move { Done::Acknowledged(acknowledged.await) })
+    Work::Own(Box::pin(async move { Done::Acknowledged(acknowledged.await) }))
 }
 
 /// Asks who is a member of a group, and relays the signal that had to wait for it.
 pub fn settle(server: &Arc<Server>, group: GroupId, from: DeviceId, change: u64, frame: Bytes) -> Work {
     let server = Arc::clone(server);
-    Box::pin(async move {
+    Work::Own(Box::pin(async move {
         let mut change = change;
         for _ in 0..SETTLINGS {
             // A signal promises nothing: not that the store has the time for it, either.
@@ -87,7 +120,7 @@ pub fn settle(server: &Arc<Server>, group: GroupId, from: DeviceId, change: u64,
             }
         }
         Done::Settled
-    })
+    }))
 }
 
 #[cfg(test)]
