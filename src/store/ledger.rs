@@ -4,15 +4,22 @@
 //! message itself. Rows are therefore appended in the order they come, and the keys of the newest are held in memory; a
 //! generation of keys at a time is moved into an index on disk, in the order of the keys and a little with each batch,
 //! so that one page takes many. A key only points at a row, which then says whether it is the one: a key that outlives
-//! its row, or was never committed, does no harm.
+//! its row, or was never committed, does no harm. A filter in memory knows which keys the index does not hold: those of
+//! nearly every message.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     engine::Txn,
+    filter::Filter,
     types::Hash,
     values::{Sql, U, int, uint},
 };
@@ -34,22 +41,46 @@ pub(super) struct Sent {
     pub(super) handshake: bool,
 }
 
+/// Keys with the numbers of their rows.
+type Keys = HashMap<i64, i64, BuildHasherDefault<AsItIs>>;
+
+/// Keys are hashes already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_i64(&mut self, key: i64) {
+        self.0 = key.cast_unsigned();
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+}
+
 /// The keys that are not in the index yet, and how to make keys.
 pub(super) struct Ledger {
     /// Of this store alone, so that nobody can make ids whose keys collide.
     salt: [u8; 16],
     /// Number of the next row. Never used twice.
     next_no: i64,
-    fresh: HashMap<i64, i64>,
+    fresh: Keys,
     /// Keys at which the fresh ones begin to move.
     generation: usize,
     moving: Option<Moving>,
     sweeping: Option<Sweep>,
+    filter: Arc<Filter>,
+    /// Of the database.
+    path: PathBuf,
 }
 
 /// A generation on its way into the index. Looked up here until all of it has arrived.
 struct Moving {
-    keys: HashMap<i64, i64>,
+    keys: Keys,
     sorted: Vec<(i64, i64)>,
     moved: usize,
     /// The newest row of the generation.
@@ -71,7 +102,15 @@ impl Ledger {
             db.query_one("SELECT salt, indexed_to FROM ledger", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let newest: Option<i64> = db.query_one("SELECT max(sent_no) FROM sent", [], |row| row.get(0))?;
         let next_no = newest.unwrap_or(0).max(indexed_to) + 1;
-        let mut ledger = Self { salt, next_no, fresh: HashMap::new(), generation, moving: None, sweeping: None };
+        let oldest: Option<i64> = db.query_one("SELECT min(sent_no) FROM sent", [], |row| row.get(0))?;
+        let rows = usize::try_from(next_no - oldest.unwrap_or(next_no)).unwrap_or(0);
+        let (filter, path) = (Arc::new(Filter::new(2 * rows)), db.path().map(PathBuf::from).unwrap_or_default());
+        if indexed_to == 0 {
+            filter.completed();
+        } else {
+            filter.fill(path.clone());
+        }
+        let mut ledger = Self { salt, next_no, fresh: Keys::default(), generation, moving: None, sweeping: None, filter, path };
         let mut statement =
             db.prepare("SELECT sent_no, log_no, device_no, client_id, entry_hash FROM sent WHERE sent_no > ?1")?;
         let mut rows = statement.query([indexed_to])?;
@@ -86,6 +125,10 @@ impl Ledger {
     /// Moves some keys into the index, in the transaction of a batch of so many jobs.
     pub(super) fn settle(&mut self, db: &Connection, jobs: usize) -> Sql<()> {
         if self.moving.is_none() && self.fresh.len() >= self.generation {
+            if let Some(keys) = self.filter.outgrown() {
+                self.filter = Arc::new(Filter::new(keys));
+                self.filter.fill(self.path.clone());
+            }
             let keys = std::mem::take(&mut self.fresh);
             let mut sorted: Vec<_> = keys.iter().map(|(key, no)| (*key, *no)).collect();
             sorted.sort_unstable();
@@ -94,6 +137,7 @@ impl Ledger {
         let Some(moving) = &mut self.moving else { return Ok(()) };
         let mut insert = db.prepare_cached("INSERT OR IGNORE INTO sent_keys (key, sent_no) VALUES (?1, ?2)")?;
         for (key, no) in moving.sorted.iter().skip(moving.moved).take(jobs * MOVED_PER_JOB) {
+            self.filter.insert(*key);
             insert.execute([key, no])?;
             moving.moved += 1;
         }
@@ -169,6 +213,9 @@ impl Ledger {
             if let Some(found) = select(*no)? {
                 return Ok(Some(found));
             }
+        }
+        if !self.filter.may_hold(key) {
+            return Ok(None);
         }
         let mut statement = db.prepare_cached("SELECT sent_no FROM sent_keys WHERE key = ?1")?;
         let mut rows = statement.query([key])?;

@@ -13,6 +13,7 @@ mod confirmations;
 mod connection;
 mod departures;
 mod engine;
+mod filter;
 mod groups;
 mod invites;
 mod key_packages;
