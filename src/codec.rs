@@ -48,8 +48,8 @@ pub fn decode(frame: &Bytes) -> Result<FromClient, Malformed> {
         // A newer client's request has a body this server does not know: prost reads it as unset.
         Some(envelope::Body::Request(v1::Request { body: None })) => Err(malformed(UNKNOWN_REQUEST)),
         Some(envelope::Body::Notice(notice)) => Ok(FromClient::Notice(notice)),
-        Some(_) => Err(malformed("only requests and notices travel to the server")),
-        None => Err(malformed("the Envelope has no body")),
+        // What else there is was not let through to here.
+        Some(_) | None => Err(malformed("the Envelope has no body")),
     }
 }
 
@@ -90,7 +90,10 @@ fn measure(frame: &[u8]) -> Result<u64, Malformed> {
         fields += 1;
         match field(&mut rest) {
             Some((1, Value::Varint(id))) => request_id = id,
-            Some((2 | 6, Value::Bytes(body))) => inner = Some(body),
+            // Of two bodies prost would decode both, into one another.
+            Some((2 | 6, Value::Bytes(body))) => broken = inner.replace(body).is_some(),
+            // Measured by nobody, so decoded by nobody.
+            Some((3..=5, _)) => return Err(malformed(request_id, "only requests and notices travel to the server")),
             Some(_) => {}
             None => broken = true,
         }
@@ -99,27 +102,36 @@ fn measure(frame: &[u8]) -> Result<u64, Malformed> {
         }
     }
     let Some(inner) = inner else { return Ok(request_id) };
-    let counted = count(inner, OUTER_FIELDS)
-        .and_then(|bodies| bodies.into_iter().try_for_each(|body| count(body, FIELDS_PER_REQUEST).map(|_| ())));
-    counted.ok_or(malformed(request_id, "the message is malformed or has too many fields")).map(|()| request_id)
+    is_bounded(inner).then_some(request_id).ok_or(malformed(request_id, "the message is malformed or has too many fields"))
 }
 
-/// The length-delimited fields of a message that has at most `most` fields, or `None`.
-fn count(mut message: &[u8], most: usize) -> Option<Vec<&[u8]>> {
-    let mut found = Vec::new();
-    let mut fields = 0;
+/// Whether a request or a notice has few fields, and all that stands in them together has no more than a request may.
+fn is_bounded(mut message: &[u8]) -> bool {
+    let (mut outer, mut inner) = (0, 0);
     while !message.is_empty() {
-        fields += 1;
-        if fields > most {
-            return None;
-        }
-        if let (_, Value::Bytes(bytes)) = field(&mut message)?
-            && most == OUTER_FIELDS
-        {
-            found.push(bytes);
+        outer += 1;
+        let counted = match field(&mut message) {
+            Some((_, Value::Bytes(body))) => count(body),
+            Some(_) => Some(0),
+            None => None,
+        };
+        let Some(counted) = counted else { return false };
+        inner += counted;
+        if outer > OUTER_FIELDS || inner > FIELDS_PER_REQUEST {
+            return false;
         }
     }
-    Some(found)
+    true
+}
+
+/// The fields of a message, if it is one; counting ends above the most a request may have.
+fn count(mut message: &[u8]) -> Option<usize> {
+    let mut fields = 0;
+    while !message.is_empty() && fields <= FIELDS_PER_REQUEST {
+        fields += 1;
+        field(&mut message)?;
+    }
+    Some(fields)
 }
 
 enum Value<'a> {
@@ -196,17 +208,37 @@ mod tests {
         assert!(refused(&frame).is_some());
     }
 
+    /// `field { inner }`, length before it.
+    fn within(field: u32, inner: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        prost::encoding::encode_key(field, WireType::LengthDelimited, &mut bytes);
+        prost::encoding::encode_varint(inner.len() as u64, &mut bytes);
+        bytes.extend(inner);
+        bytes
+    }
+
     #[test]
     fn masses_of_empty_submessages_are_refused_before_decoding() {
-        // request { submit_commit { messages {} messages {} … } }
-        let messages = [0x2a, 0].repeat(2000);
-        let mut request = vec![0x92, 3];
-        prost::encoding::encode_varint(messages.len() as u64, &mut request);
-        request.extend(messages);
-        let mut frame = vec![0x08, 1, 0x12];
-        prost::encoding::encode_varint(request.len() as u64, &mut frame);
-        frame.extend(request);
-        assert_eq!(refused(&frame).map(|malformed| malformed.request_id), Some(1));
+        let id = vec![0x08, 1];
+        let commit = |messages| within(50, &within(5, b"").repeat(messages));
+        let small = within(2, &commit(8));
+        let rows = [
+            ("in a request", within(2, &commit(2000))),
+            ("in the first of two requests", [within(2, &commit(2000)), small.clone()].concat()),
+            ("in the last of two requests", [small.clone(), within(2, &commit(2000))].concat()),
+            ("in many bodies of one request", within(2, &commit(1000).repeat(8))),
+            ("in a request behind a notice", [within(6, b""), within(2, &commit(2000))].concat()),
+            ("in a notice", within(6, &within(1, &within(1, b"").repeat(2000)))),
+            ("in a response", within(3, &within(65, &within(1, b"").repeat(2000)))),
+            ("in a failure", within(4, &within(4, &within(2, b"").repeat(2000)))),
+            ("in a push", within(5, &within(2, &within(2, b"").repeat(2000)))),
+            ("in a push beside a request", [within(5, &within(2, &within(2, b"").repeat(2000))), small.clone()].concat()),
+        ];
+        for (place, body) in rows {
+            let refused = measure(&[id.clone(), body].concat()).err();
+            assert_eq!(refused.map(|malformed| malformed.request_id), Some(1), "{place}");
+        }
+        assert_eq!(measure(&[id, small].concat()).ok(), Some(1), "a few are none");
     }
 
     #[test]
