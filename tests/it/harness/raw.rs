@@ -221,21 +221,32 @@ impl Raw {
 
     /// Sends a request; its id.
     pub async fn send<C: Call>(&mut self, request: C) -> u64 {
+        self.send_body(request.into_body()).await
+    }
+
+    /// Sends a request of whatever kind; its id.
+    pub async fn send_body(&mut self, body: v1::request::Body) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        let body = Some(envelope::Body::Request(v1::Request { body: Some(request.into_body()) }));
+        let body = Some(envelope::Body::Request(v1::Request { body: Some(body) }));
         self.frame(Envelope { request_id: id, body }.encode_to_vec()).await;
         id
     }
 
+    /// What answers an earlier request of whatever kind, or how the connection ended instead.
+    pub async fn answer_to(&mut self, id: u64) -> Result<Envelope, Ended> {
+        loop {
+            if let Some(index) = self.answers.iter().position(|envelope| envelope.request_id == id) {
+                return Ok(self.answers.swap_remove(index));
+            }
+            self.read().await?;
+        }
+    }
+
     /// The answer to an earlier request.
     pub async fn answer<C: Call>(&mut self, id: u64) -> Result<C::Response, Failure> {
-        let envelope = loop {
-            if let Some(index) = self.answers.iter().position(|envelope| envelope.request_id == id) {
-                break self.answers.swap_remove(index);
-            }
-            self.read().await.unwrap_or_else(|ended| panic!("{} got no answer: closed with {:?}", C::NAME, ended.code));
-        };
+        let answered = self.answer_to(id).await;
+        let envelope = answered.unwrap_or_else(|ended| panic!("{} got no answer: closed with {:?}", C::NAME, ended.code));
         match envelope.body {
             Some(envelope::Body::Response(response)) => {
                 Ok(response.body.and_then(C::from_body).unwrap_or_else(|| panic!("{} got somebody else's answer", C::NAME)))
@@ -408,6 +419,11 @@ fn port(server: &TestServer) -> &str {
 
 /// A TLS connection to the server, checked against its own authority.
 pub async fn tls(server: &TestServer) -> TlsStream<TcpStream> {
+    tls_on(server, TcpStream::connect(&server.address).await.expect("the server listens")).await
+}
+
+/// The same over a connection that is there.
+pub async fn tls_on(server: &TestServer, stream: TcpStream) -> TlsStream<TcpStream> {
     let pem = fs::read(server.data().join("tls/ca.pem")).expect("the server has made its authority");
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(&pem).expect("a certificate")).expect("the authority is good");
@@ -417,7 +433,6 @@ pub async fn tls(server: &TestServer) -> TlsStream<TcpStream> {
         .expect("the provider speaks TLS 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let stream = TcpStream::connect(&server.address).await.expect("the server listens");
     let name = ServerName::try_from("localhost").expect("a name");
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("the TLS handshake succeeds")
 }

@@ -1,5 +1,6 @@
 //! What an attacker with a raw socket tries, and what must happen.
 
+mod authorisation;
 mod envelopes;
 mod floods;
 mod frames;
