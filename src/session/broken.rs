@@ -24,7 +24,7 @@ impl<L: Link> Session<L> {
             let ended = |event: &Event| {
                 !matches!(
                     event,
-                    Event::Flushed | Event::In(Incoming::Frame(_) | Incoming::Text | Incoming::Ping | Incoming::Pong)
+                    Event::Flushed | Event::In(Incoming::Frame(_) | Incoming::Text(_) | Incoming::Ping | Incoming::Pong)
                 )
             };
             while !ended(&poll_fn(|cx| self.link.poll(cx, true)).await) {}

@@ -10,7 +10,7 @@ pub enum Incoming {
     /// A binary frame.
     Frame(Bytes),
     /// A text frame.
-    Text,
+    Text(Bytes),
     /// A ping; its pong is on the way already.
     Ping,
     /// A pong.

@@ -229,7 +229,7 @@ impl<L: Link> Session<L> {
                 self.control_frames = 0;
                 self.frame(&frame);
             }
-            Incoming::Text => self.close(CloseCode::Text),
+            Incoming::Text(_) => self.close(CloseCode::Text),
             Incoming::TooBig => self.close(CloseCode::TooBig),
             Incoming::Malformed => self.close(CloseCode::Malformed),
             Incoming::Ping | Incoming::Pong => {

@@ -19,7 +19,7 @@ impl Sessions for Echo {
                 match poll_fn(|cx| link.poll(cx, true)).await {
                     Event::In(Incoming::Frame(frame)) => link.feed(frame),
                     Event::In(Incoming::Closed(_) | Incoming::Io) => return,
-                    Event::In(Incoming::Text) => link.start_close(1003, "text"),
+                    Event::In(Incoming::Text(_)) => link.start_close(1003, "text"),
                     _ => {}
                 }
             }

@@ -55,8 +55,12 @@ pub(super) fn check(head: &Parts, origins: &Origins) -> Result<Accepted, Refused
     if !offered.contains(&SUBPROTOCOL) {
         return Err(Refused::NoSubprotocol);
     }
-    let accept = BASE64.encode(&Sha1::new().chain_update(key).chain_update(ACCEPT_SUFFIX).finalize());
-    Ok(Accepted { accept, credential: credential(&head.headers, &offered, ticket)? })
+    Ok(Accepted { accept: accept(key), credential: credential(&head.headers, &offered, ticket)? })
+}
+
+/// The answer to a client's key.
+pub(super) fn accept(key: &str) -> String {
+    BASE64.encode(&Sha1::new().chain_update(key).chain_update(ACCEPT_SUFFIX).finalize())
 }
 
 /// The page's origin, if the request comes from one that may connect.

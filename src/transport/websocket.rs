@@ -156,7 +156,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inner<T> {
         } else if message.is_pong() {
             Incoming::Pong
         } else {
-            Incoming::Text
+            Incoming::Text(message.into_payload().into())
         };
         (!refused).then_some(incoming)
     }
@@ -214,6 +214,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WebSocketLink<
     }
 }
 
+#[cfg(all(test, feature = "conformance"))]
+#[path = "autobahn.rs"]
+mod autobahn;
 #[cfg(test)]
 #[path = "websocket_tests.rs"]
 mod tests;

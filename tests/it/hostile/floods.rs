@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use prost::Message as _;
 use sovereign::entropy;
 use sovereign_proto::{
@@ -12,6 +13,7 @@ use sovereign_proto::{
     },
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_websockets::Message;
 
 use crate::harness::{
     Raw, TestServer,
@@ -72,6 +74,27 @@ async fn a_guest_that_never_pauses_is_closed_at_its_deadline() {
     let body = Some(v1::request::Body::Ping(PingRequest { client_time_ms: 0 }));
     let ping = Envelope { request_id: 1, body: Some(envelope::Body::Request(v1::Request { body })) }.encode_to_vec();
     let flood = frames(&ping);
+    tokio::time::timeout(CUT, flood_until_cut(&mut raw, &flood)).await.expect("the guest is closed");
+}
+
+#[tokio::test]
+async fn pings_and_pongs_without_end_are_abuse() {
+    let server = TestServer::start().await;
+    for message in [Message::ping(Bytes::new()), Message::pong(Bytes::new())] {
+        let mut raw = Raw::connect(&server).await;
+        for _ in 0..1000 {
+            raw.message(message.clone()).await;
+        }
+        assert_eq!(raw.ended().await.code, Some(4008));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_empty_fragments_without_end_is_closed_at_the_guests_deadline() {
+    let server = TestServer::start_with(&["--authentication-deadline-seconds", "1"]).await;
+    let mut raw = Raw::connect(&server).await;
+    raw.stream().write_all(&[0x02, 0x80, 0, 0, 0, 0]).await.expect("the message begins");
+    let flood = [0x00, 0x80, 0, 0, 0, 0].repeat(40_000);
     tokio::time::timeout(CUT, flood_until_cut(&mut raw, &flood)).await.expect("the guest is closed");
 }
 

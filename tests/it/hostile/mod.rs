@@ -3,9 +3,9 @@
 mod authorisation;
 mod envelopes;
 mod floods;
-mod frames;
 mod http;
 mod memory;
 mod readers;
 mod signals;
 mod strangers;
+mod websocket;
