@@ -10,7 +10,7 @@ mod table;
 use prost::Message as _;
 use sovereign_proto::v1::{Envelope, Failure, FailureCode, Hello, PingRequest, Response, envelope, push, response};
 
-use self::books::Books;
+pub use self::books::Books;
 use self::{
     cast::{Cast, Role, Whose},
     table::{Row, rows},
