@@ -3,6 +3,7 @@
 mod authorisation;
 mod envelopes;
 mod floods;
+mod handshakes;
 mod http;
 mod memory;
 mod names;

@@ -135,7 +135,7 @@ async fn every_password_that_is_not_good_is_refused_in_the_same_bytes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_at_the_door_is_told_to_come_again_and_those_inside_go_on() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with(&["--authentication-deadline-seconds", "120"]).await;
     let (mut ada, mut bob) = pair(&server).await;
     let (mut raw, keys) = (Raw::connect(&server).await, Keys::new());
     let mut request = raw.sign_up_request(&keys, "carol", &server.invite_code().await);
