@@ -10,7 +10,7 @@ const GENERATED: &[(&str, &str)] = &[("proto", "prost")];
 #[test]
 fn nothing_is_depended_on_in_vain() {
     let mut idle = Vec::new();
-    for place in [".", "proto", "client", "cli"] {
+    for place in [".", "proto", "client", "cli", "torture"] {
         let directory = root().join(place);
         let code = code(&directory);
         for dependency in dependencies(&read(&directory.join("Cargo.toml"))) {
@@ -25,7 +25,7 @@ fn nothing_is_depended_on_in_vain() {
 
 #[test]
 fn the_workspace_offers_what_some_crate_takes() {
-    let manifests = [".", "proto", "client", "cli"].map(|place| read(&root().join(place).join("Cargo.toml")));
+    let manifests = [".", "proto", "client", "cli", "torture"].map(|place| read(&root().join(place).join("Cargo.toml")));
     let offered = section(&manifests[0], &["[workspace.dependencies]"]);
     let taken = |name: &str| {
         let line =

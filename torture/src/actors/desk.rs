@@ -1,0 +1,178 @@
+//! What a person's client tells, written down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use data_encoding::HEXLOWER;
+use sovereign_client::{Alarm, Client, Error, Event, GroupState};
+
+use super::Town;
+use crate::history::{Class, What};
+
+/// Messages of the inbox taken at once.
+const PAGE: usize = 256;
+/// More than any run says in a group.
+const EVERYTHING: usize = 10_000_000;
+
+/// The notes of one person, kept over restarts of the client.
+pub(super) struct Desk<'a> {
+    dev: u32,
+    town: &'a Town,
+    /// Groups the person is in, and the last epoch told.
+    member: BTreeMap<u32, u64>,
+    /// Messages without an answer.
+    outstanding: BTreeSet<u64>,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(dev: u32, town: &'a Town) -> Self {
+        Self { dev, town, member: BTreeMap::new(), outstanding: BTreeSet::new() }
+    }
+
+    /// Groups that can be written to.
+    pub(super) fn groups(&self) -> Vec<u32> {
+        self.member.keys().copied().collect()
+    }
+
+    pub(super) fn outstanding(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    /// A message is about to be handed over; its text.
+    pub(super) fn invoke(&mut self, g: u32) -> (u64, String) {
+        let op = self.town.history.number();
+        self.outstanding.insert(op);
+        self.record(What::Invoke { op, dev: self.dev, g });
+        (op, format!("op {op}"))
+    }
+
+    pub(super) fn failed(&mut self, op: u64, g: u32, why: &Error) {
+        if self.outstanding.remove(&op) {
+            self.record(What::Fail { op, dev: self.dev, g, why: why.to_string() });
+        }
+    }
+
+    /// Whatever a client tells. True: there is something in the inbox.
+    pub(super) fn told(&mut self, event: &Event, sent: &BTreeMap<[u8; 16], u64>) -> bool {
+        let dev = self.dev;
+        match event {
+            Event::Message(_) => return true,
+            Event::Accepted { message, .. } => {
+                if let (Some(op), Some(g)) = (op_of(&message.text), self.town.number_of(&message.group))
+                    && self.outstanding.remove(&op)
+                {
+                    self.record(What::Ok { op, dev, g, seq: message.seq });
+                }
+            }
+            Event::SendFailed { group, client_id, reason } => {
+                if let (Some(op), Some(g)) = (sent.get(client_id), self.town.number_of(group))
+                    && self.outstanding.remove(op)
+                {
+                    self.record(What::Fail { op: *op, dev, g, why: reason.clone() });
+                }
+            }
+            Event::Joined { group } => self.is_member(group, true),
+            Event::Left { group } => self.is_member(group, false),
+            Event::Alarm { group, alarm } => {
+                let g = group.as_ref().and_then(|group| self.town.number_of(group));
+                self.record(What::Alarm { dev, g, class: class_of(alarm), text: alarm.to_string() });
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// Takes the inbox, up to where it is empty.
+    pub(super) async fn read(&mut self, client: &Client) -> Result<(), Error> {
+        loop {
+            let page = client.unlistened(PAGE).await?;
+            let Some(last) = page.last().map(|message| message.local_no) else { return Ok(()) };
+            for message in &page {
+                if let (Some(op), Some(g)) = (op_of(&message.text), self.town.number_of(&message.group)) {
+                    self.record(What::Hear { dev: self.dev, g, no: message.local_no, seq: message.seq, op });
+                }
+            }
+            client.mark_listened(last).await?;
+        }
+    }
+
+    /// Looks where every group stands: events may have been missed.
+    pub(super) async fn look(&mut self, client: &Client) -> Result<(), Error> {
+        for info in client.groups().await? {
+            let Some(g) = self.town.number_of(&info.id) else { continue };
+            self.is_member(&info.id, matches!(info.state, GroupState::Active | GroupState::Leaving | GroupState::Frozen));
+            if let Some(told) = self.member.get(&g).copied()
+                && let Ok((epoch, auth)) = client.epoch_authenticator(info.id).await
+                && epoch != told
+            {
+                self.member.insert(g, epoch);
+                self.record(What::Epoch { dev: self.dev, g, epoch, auth: short(&auth) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets messages that are in no outbox any more: what became of them was told to nobody.
+    pub(super) async fn weed(&mut self, client: &Client) -> Result<(), Error> {
+        let mut waiting = BTreeSet::new();
+        for circle in &self.town.circles {
+            let queued = client.outbox(circle.id, EVERYTHING).await?;
+            waiting.extend(queued.iter().filter_map(|queued| op_of(&queued.text)));
+        }
+        let before = self.outstanding.len();
+        self.outstanding.retain(|op| waiting.contains(op));
+        self.town.history.forget(before - self.outstanding.len());
+        Ok(())
+    }
+
+    /// Everything the client holds.
+    pub(super) async fn finally(&mut self, client: &Client) -> Result<(), Error> {
+        self.read(client).await?;
+        for info in client.groups().await? {
+            let Some(g) = self.town.number_of(&info.id) else { continue };
+            let member = matches!(info.state, GroupState::Active | GroupState::Leaving | GroupState::Frozen);
+            self.is_member(&info.id, member);
+            let (epoch, auth) = if member { client.epoch_authenticator(info.id).await? } else { (0, Vec::new()) };
+            let history = client.history(info.id, EVERYTHING).await?;
+            let ops = history.iter().filter_map(|message| Some((message.seq, op_of(&message.text)?))).collect();
+            self.record(What::Final { dev: self.dev, g, member, epoch, auth: short(&auth), ops });
+        }
+        Ok(())
+    }
+
+    fn is_member(&mut self, group: &[u8; 32], member: bool) {
+        let Some(g) = self.town.number_of(group) else { return };
+        match (member, self.member.contains_key(&g)) {
+            (true, false) => {
+                self.member.insert(g, u64::MAX);
+                self.record(What::Join { dev: self.dev, g, seq: None });
+            }
+            (false, true) => {
+                self.member.remove(&g);
+                self.record(What::Leave { dev: self.dev, g, seq: None });
+            }
+            _ => {}
+        }
+    }
+
+    fn record(&self, what: What) {
+        self.town.history.record(what);
+    }
+}
+
+fn op_of(text: &str) -> Option<u64> {
+    text.strip_prefix("op ")?.parse().ok()
+}
+
+fn short(authenticator: &[u8]) -> String {
+    HEXLOWER.encode(&authenticator[..authenticator.len().min(16)])
+}
+
+/// What an alarm says about the server.
+fn class_of(alarm: &Alarm) -> Class {
+    match alarm {
+        Alarm::LogMismatch | Alarm::SplitView { .. } | Alarm::Frozen | Alarm::Roles { .. } => Class::Fork,
+        Alarm::SenderCounter { .. } | Alarm::Unreadable { .. } => Class::Lost,
+        Alarm::UnknownWelcome => Class::Torn,
+        Alarm::Manifest { .. } | Alarm::IdentityChanged { .. } | Alarm::UnknownDevice { .. } => Class::Phantom,
+    }
+}

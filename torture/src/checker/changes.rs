@@ -1,0 +1,103 @@
+//! Changes of groups as their committers see them: who was let in and put out, and when at the latest.
+
+use std::collections::HashMap;
+
+use super::{At, ops::Op};
+use crate::history::Kind;
+
+/// A change that somebody wanted.
+struct Change {
+    g: u32,
+    kind: Kind,
+    wanted: u64,
+    accepted: Option<u64>,
+    refused: bool,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Changes {
+    all: HashMap<u64, Change>,
+    /// (device, group) → the changes that concern its membership, in the order they were wanted.
+    of: HashMap<At, Vec<u64>>,
+    /// When a device came in.
+    joins: HashMap<At, Vec<u64>>,
+    /// Group → acknowledged commits that cannot have been somebody else's.
+    updates: HashMap<u32, u64>,
+}
+
+impl Changes {
+    pub(super) fn wanted(&mut self, t: u64, id: u64, g: u32, kind: Kind, whom: Option<u32>) {
+        self.all.insert(id, Change { g, kind, wanted: t, accepted: None, refused: false });
+        if let Some(whom) = whom {
+            self.of.entry((whom, g)).or_default().push(id);
+        }
+    }
+
+    pub(super) fn accepted(&mut self, t: u64, id: u64) {
+        let Some(change) = self.all.get_mut(&id) else { return };
+        if change.accepted.replace(t).is_none() && change.kind == Kind::Update {
+            *self.updates.entry(change.g).or_default() += 1;
+        }
+    }
+
+    pub(super) fn refused(&mut self, id: u64) {
+        if let Some(change) = self.all.get_mut(&id) {
+            change.refused = true;
+        }
+    }
+
+    pub(super) fn joined(&mut self, t: u64, at: At) {
+        self.joins.entry(at).or_default().push(t);
+    }
+
+    /// Acknowledged commits by group.
+    pub(super) fn updates(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.updates.iter().map(|(g, count)| (*g, *count))
+    }
+
+    fn about(&self, at: At) -> impl Iterator<Item = &Change> {
+        self.of.get(&at).into_iter().flatten().filter_map(|id| self.all.get(id))
+    }
+
+    /// Why a message can be none of this device's, by real time alone: the device was let in after the message had been
+    /// answered, or was put out, for all to see, before it was sent.
+    pub(super) fn stands_outside(&self, t: u64, dev: u32, g: u32, sent: &Op) -> Option<String> {
+        let ins = || self.about((dev, g)).filter(|change| matches!(change.kind, Kind::Add | Kind::Create));
+        // Everybody in a group was let in by somebody; who was not named there is none of the run's doing.
+        let first = ins().map(|change| change.wanted).min()?;
+        if sent.answered.is_some_and(|answered| answered < first) {
+            return Some(format!("nobody had thought of adding it before {first} µs, and the message was answered before"));
+        }
+        let out = self.about((dev, g)).filter(|change| change.kind == Kind::Remove);
+        out.filter_map(|change| Some((change.wanted, change.accepted.filter(|accepted| *accepted < sent.invoked)?)))
+            .find(|(wanted, _)| !ins().any(|back| (*wanted..=t).contains(&back.wanted) || still_open(back, *wanted)))
+            .map(|(_, accepted)| format!("it was removed at {accepted} µs, before the message was sent"))
+    }
+
+    /// The first time from `after` on that somebody wanted the device out.
+    pub(super) fn wanted_out(&self, at: At, after: u64) -> Option<u64> {
+        self.about(at)
+            .filter(|change| matches!(change.kind, Kind::Remove | Kind::Leave) && still_open(change, after))
+            .map(|change| change.wanted)
+            .min()
+    }
+
+    /// Additions that were accepted, and whose device never came in although nobody wanted it out again.
+    pub(super) fn never_came(&self) -> impl Iterator<Item = (u32, u32, u64)> {
+        self.of.iter().flat_map(|(at, ids)| {
+            let added = ids.iter().filter_map(|id| self.all.get(id)).filter(|change| change.kind == Kind::Add);
+            added.filter_map(|change| {
+                let accepted = change.accepted?;
+                let came = self.joins.get(at).is_some_and(|joins| !joins.is_empty());
+                let out = self.wanted_out(*at, 0).is_some();
+                (!came && !out).then_some((at.0, at.1, accepted))
+            })
+        })
+    }
+}
+
+/// Whether the change may have taken place at `after` or later: it was wanted later, or nobody knows when it was done.
+fn still_open(change: &Change, after: u64) -> bool {
+    change.wanted >= after || (!change.refused && change.accepted.is_none_or(|accepted| accepted >= after))
+}

@@ -1,0 +1,174 @@
+//! Decides from a history alone whether the promises of the delivery contract (docs/delivery-contract.md) were kept.
+//!
+//! Lines are taken one by one. What can be said at once is said at once; what needs the end (was it ever delivered?) is
+//! said by [`Checker::finish`]. A fault of the checker's own assumptions must never look like a success: a device that
+//! tells nothing in the end counts as one that lost everything.
+
+mod changes;
+mod ending;
+mod ops;
+mod raw;
+mod seats;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::File,
+    io::{self, BufRead as _, BufReader},
+    path::Path,
+};
+
+use self::{changes::Changes, ops::Ops, raw::Raw, seats::Seat};
+pub(crate) use self::verdict::Verdict;
+use crate::history::{Class, Record, What};
+
+/// A device in a group.
+type At = (u32, u32);
+
+/// What is known so far.
+#[derive(Default)]
+pub(crate) struct Checker {
+    verdict: Verdict,
+    /// Device → whether it is a person.
+    devices: BTreeMap<u32, bool>,
+    ops: Ops,
+    seats: HashMap<At, Seat>,
+    raw: HashMap<At, Raw>,
+    changes: Changes,
+    /// (group, epoch) → the authenticator that somebody has there.
+    states: HashMap<(u32, u64), String>,
+    /// (group, epoch) → where the commit that was made in it stands.
+    commits: HashMap<(u32, u64), u64>,
+    /// Group → the newest epoch that anybody has had.
+    newest: HashMap<u32, u64>,
+    /// Device → when its revocation was confirmed.
+    revoked: HashMap<u32, u64>,
+    /// Devices whose revocation was begun: they are promised nothing more.
+    abandoned: HashSet<u32>,
+    ended: Option<bool>,
+}
+
+impl Checker {
+    /// The verdict on a file.
+    pub(crate) fn read(path: &Path) -> io::Result<Verdict> {
+        let mut checker = Self::default();
+        for line in BufReader::new(File::open(path)?).lines() {
+            let line = line?;
+            // The last line of a run that was cut off may be half a line.
+            match serde_json::from_str(&line) {
+                Ok(record) => checker.take(record),
+                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{error}: {line}"))),
+            }
+        }
+        Ok(checker.finish())
+    }
+
+    /// Takes the next line.
+    pub(crate) fn take(&mut self, Record { t, what }: Record) {
+        match what {
+            What::Run { .. } | What::Group { .. } | What::Gone { .. } | What::Reopen { .. } | What::Up { .. } => {}
+            What::Upset(upset) => self.verdict.upset(upset.kind),
+            What::LastByte { after_us, .. } => self.verdict.last_byte_us = self.verdict.last_byte_us.max(after_us),
+            What::Device { dev, person, .. } => {
+                self.devices.insert(dev, person);
+            }
+            What::Invoke { op, dev, g } => self.ops.invoke(t, op, dev, g),
+            What::Ok { op, dev, g, seq } => self.answered(t, op, dev, g, seq),
+            What::Fail { op, .. } => self.ops.failed(op),
+            What::PutOff { op, .. } => self.ops.put_off(op),
+            What::Hear { dev, g, no, seq, op } => self.hear(t, (dev, g), no, seq, op),
+            What::Entries { dev, conn, g, items } => self.entries(t, (dev, g), conn, &items),
+            What::Join { dev, g, seq } => self.join(t, (dev, g), seq),
+            What::Leave { dev, g, seq } => self.leave(t, (dev, g), seq),
+            What::Change { id, g, kind, whom, .. } => self.changes.wanted(t, id, g, kind, whom),
+            What::ChangeOk { id } => self.changes.accepted(t, id),
+            What::ChangeFail { id, .. } => self.changes.refused(id),
+            What::Epoch { dev, g, epoch, auth } => self.epoch(dev, g, epoch, &auth),
+            What::Alarm { dev, g, class, text } => {
+                self.verdict.find(class, t, format!("the client of device {dev} is alarmed in group {g:?}: {text}"));
+            }
+            What::Live { dev, conn } => {
+                if self.revoked.contains_key(&dev) {
+                    let text = format!("device {dev} was let in (connection {conn}) after its revocation");
+                    self.verdict.find(Class::LateEvent, t, text);
+                }
+            }
+            What::Kill { outstanding } => self.verdict.kills += u64::from(outstanding > 0),
+            What::Stored { g, next, epoch } => self.stored(t, g, next, epoch),
+            What::Revoke { dev } => {
+                self.abandoned.insert(dev);
+            }
+            What::RevokeOk { dev } => {
+                self.revoked.entry(dev).or_insert(t);
+                self.verdict.revocations += 1;
+            }
+            What::Final { dev, g, member, epoch, auth, ops } => {
+                self.seats.entry((dev, g)).or_default().last(member, epoch, &ops);
+                if member {
+                    self.epoch(dev, g, epoch, &auth);
+                }
+                for (seq, op) in ops {
+                    self.place(t, op, g, seq, dev);
+                }
+            }
+            What::End { settled } => self.ended = Some(settled),
+        }
+    }
+
+    /// The verdict, at the end of the history.
+    pub(crate) fn finish(mut self) -> Verdict {
+        ending::judge(&mut self);
+        self.verdict
+    }
+
+    /// A sender was told that its message has this place.
+    fn answered(&mut self, t: u64, op: u64, dev: u32, g: u32, seq: u64) {
+        self.place(t, op, g, seq, dev);
+        if self.ops.answered(t, op, seq) {
+            self.verdict.sends += 1;
+        }
+    }
+
+    /// Somebody says that this message has this place.
+    fn place(&mut self, t: u64, op: u64, g: u32, seq: u64, dev: u32) {
+        if let Err((class, text)) = self.ops.place(op, g, seq) {
+            self.verdict.find(class, t, format!("device {dev}: {text}"));
+        }
+    }
+
+    /// Rules for whatever reaches a device, by whichever way: it is delivered for the first time.
+    fn reached(&mut self, t: u64, (dev, g): At, op: u64) {
+        self.verdict.deliveries += 1;
+        let Some(sent) = self.ops.get(op) else { return };
+        if self.revoked.get(&dev).is_some_and(|revoked| *revoked < sent.invoked) {
+            let text = format!("message {op} reached device {dev}, and was sent after the device's revocation was confirmed");
+            self.verdict.find(Class::LateEvent, t, text);
+        }
+        if let Some(text) = self.changes.stands_outside(t, dev, g, sent) {
+            self.verdict.find(Class::Leak, t, format!("message {op} of group {g} reached device {dev}: {text}"));
+        }
+    }
+
+    fn epoch(&mut self, dev: u32, g: u32, epoch: u64, auth: &str) {
+        let newest = self.newest.entry(g).or_default();
+        *newest = epoch.max(*newest);
+        let known = self.states.entry((g, epoch)).or_insert_with(|| auth.to_owned());
+        if *known != auth {
+            let text = format!("device {dev} has another state of group {g} in epoch {epoch} than somebody else");
+            self.verdict.find(Class::Fork, 0, text);
+        }
+    }
+
+    fn stored(&mut self, t: u64, g: u32, next: u64, epoch: u64) {
+        if let Some((op, seq)) = self.ops.highest_answered(g).filter(|(_, seq)| *seq >= next) {
+            let text = format!("message {op} was acknowledged at {seq} of group {g}, and the killed server's store ends before {next}");
+            self.verdict.find(Class::EarlyAck, t, text);
+        }
+        if let Some(newest) = self.newest.get(&g).filter(|newest| **newest > epoch) {
+            let text = format!("a commit for epoch {newest} of group {g} was acknowledged, and the killed server's store has {epoch}");
+            self.verdict.find(Class::EarlyAck, t, text);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What persons have durably: each message once, in the order of the log.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{At, Checker};
+use crate::history::Class;
+
+/// A person in a group.
+#[derive(Default)]
+pub(super) struct Seat {
+    /// From when to when the client counted itself a member.
+    pub(super) stays: Vec<(u64, Option<u64>)>,
+    /// Message → its number in the inbox.
+    heard: HashMap<u64, u64>,
+    /// The last message of the inbox: its number, its seq.
+    last: (u64, u64),
+    /// In the end.
+    pub(super) finally: Option<Finally>,
+}
+
+/// What a client holds in the end.
+pub(super) struct Finally {
+    pub(super) member: bool,
+    pub(super) epoch: u64,
+    pub(super) ops: HashSet<u64>,
+    /// Messages that stand there twice.
+    pub(super) doubled: Vec<u64>,
+}
+
+impl Seat {
+    pub(super) fn last(&mut self, member: bool, epoch: u64, ops: &[(u64, u64)]) {
+        let mut finally = Finally { member, epoch, ops: HashSet::with_capacity(ops.len()), doubled: Vec::new() };
+        for (_, op) in ops {
+            if !finally.ops.insert(*op) {
+                finally.doubled.push(*op);
+            }
+        }
+        self.finally = Some(finally);
+    }
+}
+
+impl Checker {
+    pub(super) fn hear(&mut self, t: u64, at: At, no: u64, seq: u64, op: u64) {
+        let (dev, g) = at;
+        self.place(t, op, g, seq, dev);
+        let seat = self.seats.entry(at).or_default();
+        match seat.heard.insert(op, no) {
+            // Told again after a restart, as the same item.
+            Some(before) if before == no => return,
+            Some(before) => {
+                let text = format!("device {dev} has message {op} as number {before} and as number {no} of its inbox");
+                return self.verdict.find(Class::DuplicateEffect, t, text);
+            }
+            None => {}
+        }
+        let (last_no, last_seq) = std::mem::replace(&mut seat.last, (no, seq));
+        if no < last_no || seq <= last_seq {
+            let text = format!("device {dev} took entry {seq} of group {g} (number {no}) after entry {last_seq} (number {last_no})");
+            self.verdict.find(Class::Reorder, t, text);
+        }
+        self.reached(t, at, op);
+    }
+
+    pub(super) fn join(&mut self, t: u64, at: At, seq: Option<u64>) {
+        if let Some(seq) = seq {
+            let windows = &mut self.raw.entry(at).or_default().windows;
+            if windows.last().is_none_or(|(join, _)| *join != seq) {
+                windows.push((seq, None));
+            }
+        } else {
+            let stays = &mut self.seats.entry(at).or_default().stays;
+            if stays.last().is_none_or(|(_, end)| end.is_some()) {
+                stays.push((t, None));
+            }
+        }
+        self.changes.joined(t, at);
+    }
+
+    pub(super) fn leave(&mut self, t: u64, at: At, seq: Option<u64>) {
+        if let Some(seq) = seq {
+            let windows = &mut self.raw.entry(at).or_default().windows;
+            if let Some(window) = windows.iter_mut().rev().find(|(join, end)| end.is_none() && *join < seq) {
+                window.1 = Some(seq);
+            }
+        } else if let Some(stay) = self.seats.entry(at).or_default().stays.last_mut() {
+            stay.1.get_or_insert(t);
+        }
+    }
+}

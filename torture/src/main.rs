@@ -1,0 +1,72 @@
+//! Tortures a server and checks what it promised. See `--help`, and docs/delivery-contract.md for the promises.
+//!
+//! A run ([`run`]) writes a history; the [`checker`] knows nothing but the history. People and light devices are in
+//! [`actors`], faults in [`nemesis`] and [`proxy`].
+
+mod actors;
+mod args;
+mod checker;
+mod history;
+mod look;
+mod nemesis;
+mod progress;
+mod proxy;
+mod random;
+mod run;
+mod server;
+mod setup;
+mod shape;
+
+use std::{io, process::ExitCode};
+
+use clap::Parser as _;
+use sovereign_client::clock::Clock;
+
+/// Promises were broken.
+const BROKEN: u8 = 1;
+const USAGE: u8 = 64;
+const UNFINISHED: u8 = 70;
+const IO: u8 = 74;
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            drop(error.print());
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    if let Some(path) = &args.check {
+        return match checker::Checker::read(path) {
+            Ok(verdict) => tell(&verdict),
+            Err(error) => failed(&error, IO),
+        };
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error, IO),
+    };
+    // The wall clock is seed enough where nobody chose one.
+    let seed = args.seed.unwrap_or_else(|| Clock::default().now_ms());
+    eprintln!("seed {seed}");
+    match runtime.block_on(run::run(&args, seed)) {
+        Ok(outcome) => {
+            eprintln!("history: {}", outcome.history.display());
+            tell(&outcome.verdict)
+        }
+        Err(error) => failed(&error, UNFINISHED),
+    }
+}
+
+fn tell(verdict: &checker::Verdict) -> ExitCode {
+    for found in verdict.told() {
+        println!("{found}");
+    }
+    println!("{}", verdict.line());
+    if verdict.is_clean() { ExitCode::SUCCESS } else { BROKEN.into() }
+}
+
+fn failed(error: &io::Error, code: u8) -> ExitCode {
+    eprintln!("torture: {error}");
+    code.into()
+}

@@ -1,0 +1,48 @@
+//! A line now and then, so that nobody wonders.
+
+use std::{io::IsTerminal as _, time::Duration};
+
+use crate::{args::Args, history::History};
+
+/// How often there is a line where nobody sees it grow.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// What is still to come.
+pub(crate) struct Progress {
+    seconds: u64,
+    kills: u64,
+    terminal: bool,
+    last: Duration,
+}
+
+impl Progress {
+    pub(crate) fn new(args: &Args) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self { seconds: args.seconds(), kills: args.kills(), terminal, last: Duration::ZERO }
+    }
+
+    pub(crate) fn show(&mut self, elapsed: Duration, kills: u64, history: &History) {
+        let every = if self.terminal { Duration::from_secs(1) } else { EVERY };
+        if elapsed < self.last + every {
+            return;
+        }
+        self.last = elapsed;
+        let line = format!(
+            "{} of {} s, {kills} of {} kills, {} sends answered, {} outstanding",
+            elapsed.as_secs(),
+            self.seconds,
+            self.kills,
+            history.answered(),
+            history.outstanding()
+        );
+        if self.terminal { eprint!("\r{line}\x1b[K") } else { eprintln!("{line}") }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.terminal && self.last > Duration::ZERO {
+            eprintln!();
+        }
+    }
+}
