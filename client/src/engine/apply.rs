@@ -120,6 +120,8 @@ impl Work<'_> {
                     }
                     Err(Some(account)) => return Ok(Need::Identity(account)),
                     Err(None) if self.is_ahead(&id, message)? => return self.lost(record),
+                    // Its sender had not heard yet that this device came in: it was never meant for it.
+                    Err(None) if Mls::epoch_of(message).is_ok_and(|epoch| epoch < log.joined_in) => log.gone += 1,
                     Ok((_, None)) | Err(None) => self.alarm(Some(id), Alarm::Unreadable { seq: entry.seq }),
                 }
             }

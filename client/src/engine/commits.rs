@@ -210,7 +210,7 @@ impl Work<'_> {
         if bundle.external {
             record.stage = Stage::Active;
             (record.verified, record.gapped) = (false, false);
-            let log = self.log(id)?.unwrap_or_default().restart(seq, running);
+            let log = self.log(id)?.unwrap_or_default().restart(seq, running, epoch);
             self.tx.put(Space::Log, id, &log)?;
             self.tx.trim(Space::Chain, id, u64::MAX)?;
             if let Some(running) = &running {

@@ -215,9 +215,10 @@ impl Work<'_> {
         self.tx.trim(Space::Chain, &id, u64::MAX)?;
         match self.mls.join(self.tx, &id, &welcome.welcome.0) {
             Ok(group) => {
+                let epoch = group.epoch();
                 self.groups.put(id, group);
                 record.stage = Stage::Active;
-                let log = self.log(&id)?.unwrap_or_default().restart(welcome.join_seq, Some(welcome.running));
+                let log = self.log(&id)?.unwrap_or_default().restart(welcome.join_seq, Some(welcome.running), epoch);
                 self.tx.put(Space::Log, &id, &log)?;
                 self.tx.set(Space::Chain, &id, welcome.join_seq, &welcome.running)?;
                 self.effects.events.push(Event::Joined { group: id });

@@ -36,13 +36,16 @@ pub(crate) struct LogRecord {
     /// Entries that were gone otherwise, or stood outside of this device's windows.
     #[serde(default)]
     pub(crate) gone: u64,
+    /// The epoch in which this device came in: it has no keys of earlier ones, in which others may go on to send a while.
+    #[serde(default)]
+    pub(crate) joined_in: u64,
 }
 
 impl LogRecord {
-    /// Read on from here: what stands between is not for this device.
-    pub(crate) fn restart(self, cursor: u64, running: Option<[u8; 32]>) -> Self {
+    /// Read on from here, where this device came in: what stands between is not for it.
+    pub(crate) fn restart(self, cursor: u64, running: Option<[u8; 32]>, joined_in: u64) -> Self {
         let gone = self.gone + cursor.saturating_sub(self.cursor);
-        Self { cursor, running, alarmed: false, gone, ..self }
+        Self { cursor, running, alarmed: false, gone, joined_in, ..self }
     }
 }
 

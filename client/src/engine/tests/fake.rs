@@ -236,6 +236,16 @@ impl FakeServer {
             .collect()
     }
 
+    /// The group's first message comes again, as one does that was under way while the group went on.
+    pub(super) fn say_late(&self, id: &[u8; 32]) {
+        let mut world = self.world();
+        let group = world.groups.get_mut(id).expect("the test made it");
+        let early = group.log.iter().find(|stored| matches!(stored.entry.body, Some(Body::Message(_)))).expect("a message");
+        let (by, body) = (early.by, early.entry.body.clone().expect("a message"));
+        group.append(by, vec![7; 16], body);
+        world.pump();
+    }
+
     /// Messages of the current epoch only are taken from here on.
     pub(super) fn forbid_old_epochs(&self, group: &[u8; 32]) {
         let mut world = self.world();

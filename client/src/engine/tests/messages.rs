@@ -243,3 +243,21 @@ async fn notices_of_the_server_wait_in_the_inbox_among_the_messages() {
     b.mark_listened(last.local_no - 1).await.expect("marked");
     assert_eq!(b.inbox(10).await.expect("readable").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_in_an_epoch_before_ones_own_is_nobodys_fault() {
+    let server = FakeServer::default();
+    let (ann, ben, cleo) = (Person::new(&server, "ann"), Person::new(&server, "ben"), Person::new(&server, "cleo"));
+    let (a, _b, c) = (ann.open().await, ben.open().await, cleo.open().await);
+    let group = a.create_group("three", &names(&["ben"]), Policy::Equal).await.expect("made");
+    a.send(group, "between two").await.expect("sent");
+    a.add(group, &names(&["cleo"])).await.expect("added");
+    until("cleo is in", || async { c.epoch_authenticator(group).await.is_ok() }).await;
+    let mut events = c.events();
+    server.say_late(&group);
+    a.send(group, "among three").await.expect("sent");
+    until_texts(&c, &["among three"]).await;
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, Event::Alarm { .. }), "{event:?}");
+    }
+}
