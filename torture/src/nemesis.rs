@@ -151,7 +151,10 @@ impl Hand {
             Nemesis::Term => {
                 let code = self.server.terminate().await?;
                 if code != Some(0) {
-                    return Err(io::Error::other(format!("the server ended with {code:?} on SIGTERM: {}", self.server.last_words())));
+                    return Err(io::Error::other(format!(
+                        "the server ended with {code:?} on SIGTERM: {}",
+                        self.server.last_words()
+                    )));
                 }
                 self.up().await?;
             }

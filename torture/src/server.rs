@@ -155,6 +155,7 @@ pub(crate) fn find(named: Option<&Path>) -> io::Result<PathBuf> {
     if path.is_file() {
         return std::path::absolute(path);
     }
-    let text = format!("there is no server at {}: build it (cargo build --bin sovereign), or name it with --server", path.display());
+    let text =
+        format!("there is no server at {}: build it (cargo build --bin sovereign), or name it with --server", path.display());
     Err(io::Error::new(io::ErrorKind::NotFound, text))
 }

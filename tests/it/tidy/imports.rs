@@ -113,8 +113,7 @@ fn imports_point_down() {
 #[test]
 fn every_dependency_has_one_door() {
     let mut wrong = Vec::new();
-    let crates =
-        [("src", DOORS), ("client/src", CLIENT_DOORS), ("cli/src", CLI_DOORS), ("torture/src", TORTURE_DOORS)];
+    let crates = [("src", DOORS), ("client/src", CLIENT_DOORS), ("cli/src", CLI_DOORS), ("torture/src", TORTURE_DOORS)];
     for (src, doors) in crates {
         for (name, code) in sources(src) {
             for (dependency, places) in doors {

@@ -42,7 +42,10 @@ fn persons(checker: &mut Checker) {
                     sent.invoked >= *from && until.is_none_or(|until| sent.answered.is_some_and(|answered| answered < until))
                 });
             if owed && !finally.ops.contains(&op) {
-                found.push((Class::Lost, format!("message {op} of device {} is not in the history of device {dev} of group {g}", sent.dev)));
+                found.push((
+                    Class::Lost,
+                    format!("message {op} of device {} is not in the history of device {dev} of group {g}", sent.dev),
+                ));
             }
         }
     }
@@ -84,7 +87,10 @@ fn groups(checker: &mut Checker) {
     for ((dev, g), seat) in &checker.seats {
         let newest = checker.newest.get(g).copied().unwrap_or(0);
         if let Some(finally) = seat.finally.as_ref().filter(|finally| finally.member && finally.epoch < newest) {
-            found.push((Class::Torn, format!("device {dev} stays in epoch {} of group {g}, others are in {newest}", finally.epoch)));
+            found.push((
+                Class::Torn,
+                format!("device {dev} stays in epoch {} of group {g}, others are in {newest}", finally.epoch),
+            ));
         }
     }
     for (dev, g, accepted) in checker.changes.never_came().filter(|(dev, ..)| !checker.abandoned.contains(dev)) {

@@ -20,8 +20,8 @@ use std::{
     path::Path,
 };
 
-use self::{changes::Changes, ops::Ops, raw::Raw, seats::Seat};
 pub(crate) use self::verdict::Verdict;
+use self::{changes::Changes, ops::Ops, raw::Raw, seats::Seat};
 use crate::history::{Class, Record, What};
 
 /// A device in a group.
@@ -163,11 +163,13 @@ impl Checker {
 
     fn stored(&mut self, t: u64, g: u32, next: u64, epoch: u64) {
         if let Some((op, seq)) = self.ops.highest_answered(g).filter(|(_, seq)| *seq >= next) {
-            let text = format!("message {op} was acknowledged at {seq} of group {g}, and the killed server's store ends before {next}");
+            let text =
+                format!("message {op} was acknowledged at {seq} of group {g}, and the killed server's store ends before {next}");
             self.verdict.find(Class::EarlyAck, t, text);
         }
         if let Some(newest) = self.newest.get(&g).filter(|newest| **newest > epoch) {
-            let text = format!("a commit for epoch {newest} of group {g} was acknowledged, and the killed server's store has {epoch}");
+            let text =
+                format!("a commit for epoch {newest} of group {g} was acknowledged, and the killed server's store has {epoch}");
             self.verdict.find(Class::EarlyAck, t, text);
         }
     }

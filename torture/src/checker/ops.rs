@@ -114,7 +114,8 @@ impl Ops {
         for (op, known) in self.iter() {
             let Some(seq) = known.seq else { continue };
             if known.failed {
-                let text = format!("message {op} stands at {seq} of group {}, and its sender was told that it never will", known.g);
+                let text =
+                    format!("message {op} stands at {seq} of group {}, and its sender was told that it never will", known.g);
                 found.push((Class::Phantom, known.invoked, text));
             }
             groups.entry(known.g).or_default().push((seq, op));

@@ -101,7 +101,8 @@ impl Raw {
         let covered = |seq: u64| self.windows.iter().any(|(join, leave)| seq > *join && leave.is_none_or(|leave| seq <= leave));
         // Windows are few; ranges are split by nothing but their borders.
         self.given.iter().find_map(|(from, to)| {
-            let borders = self.windows.iter().flat_map(|(join, leave)| [Some(*join), join.checked_add(1), *leave, leave.map(|at| at + 1)]);
+            let borders =
+                self.windows.iter().flat_map(|(join, leave)| [Some(*join), join.checked_add(1), *leave, leave.map(|at| at + 1)]);
             let points = borders.flatten().chain([*from, *to]).filter(|at| from <= at && at <= to);
             points.filter(|at| !covered(*at)).min().map(|at| (at, *to))
         })

@@ -55,7 +55,8 @@ impl Checker {
         }
         let (last_no, last_seq) = std::mem::replace(&mut seat.last, (no, seq));
         if no < last_no || seq <= last_seq {
-            let text = format!("device {dev} took entry {seq} of group {g} (number {no}) after entry {last_seq} (number {last_no})");
+            let text =
+                format!("device {dev} took entry {seq} of group {g} (number {no}) after entry {last_seq} (number {last_no})");
             self.verdict.find(Class::Reorder, t, text);
         }
         self.reached(t, at, op);

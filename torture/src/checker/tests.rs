@@ -22,9 +22,11 @@ impl Tale {
             tale.0.push(What::Change { id, dev: ADA, g: G, kind: Kind::Create, whom: Some(dev) });
             tale.0.push(What::ChangeOk { id });
         }
-        tale.and(What::Join { dev: ADA, g: G, seq: None })
-            .and(What::Join { dev: BOB, g: G, seq: None })
-            .and(What::Join { dev: WITNESS, g: G, seq: Some(1) })
+        tale.and(What::Join { dev: ADA, g: G, seq: None }).and(What::Join { dev: BOB, g: G, seq: None }).and(What::Join {
+            dev: WITNESS,
+            g: G,
+            seq: Some(1),
+        })
     }
 
     fn and(mut self, what: What) -> Self {
@@ -166,7 +168,10 @@ fn lost() {
 fn who_tells_nothing_in_the_end_has_lost_everything() {
     let silent = Tale::of_two_messages().finally(ADA, 1, "aa", &[(2, 1), (3, 2)]).and(What::End { settled: true }).verdict();
     assert_only(Class::Lost, &silent);
-    assert_only(Class::Lost, &Tale::of_two_messages().finally(ADA, 1, "aa", &[(2, 1), (3, 2)]).finally(BOB, 1, "aa", &[(2, 1), (3, 2)]).verdict());
+    assert_only(
+        Class::Lost,
+        &Tale::of_two_messages().finally(ADA, 1, "aa", &[(2, 1), (3, 2)]).finally(BOB, 1, "aa", &[(2, 1), (3, 2)]).verdict(),
+    );
 }
 
 #[test]
@@ -237,7 +242,10 @@ fn gap_unannounced() {
 #[test]
 fn leak() {
     // The witness is given something from before its window, or from behind it.
-    assert_only(Class::Leak, &Tale::of_two_messages().sees(2, &[Item::Other(1), Item::Message(2, 0), Item::Message(3, 0)]).ends());
+    assert_only(
+        Class::Leak,
+        &Tale::of_two_messages().sees(2, &[Item::Other(1), Item::Message(2, 0), Item::Message(3, 0)]).ends(),
+    );
     let after = Tale::of_two_messages().and(What::Leave { dev: WITNESS, g: G, seq: Some(3) }).sees(1, &[Item::Other(4)]);
     assert_only(Class::Leak, &after.ends());
     // By real time, whatever the server says of windows: removed, then reached.
@@ -251,7 +259,8 @@ fn leak() {
     // Reached before anybody thought of adding them.
     let carol = 7;
     let early = Tale::of_two_messages().and(What::Device { dev: carol, name: String::new(), person: true });
-    let early = early.and(What::Change { id: 1, dev: ADA, g: G, kind: Kind::Add, whom: Some(carol) }).and(What::ChangeOk { id: 1 });
+    let early =
+        early.and(What::Change { id: 1, dev: ADA, g: G, kind: Kind::Add, whom: Some(carol) }).and(What::ChangeOk { id: 1 });
     let early = early.and(What::Join { dev: carol, g: G, seq: None }).hears(carol, 1, 2, 1);
     let early = early.finally(carol, 1, "aa", &[(2, 1)]).ends();
     assert_only(Class::Leak, &early);
@@ -288,9 +297,11 @@ fn torn() {
 fn early_ack() {
     let message = Tale::of_two_messages().and(What::Kill { outstanding: 1 }).and(What::Stored { g: G, next: 3, epoch: 1 });
     assert_only(Class::EarlyAck, &message.ends());
-    let commit = Tale::of_two_messages()
-        .and(What::Epoch { dev: ADA, g: G, epoch: 1, auth: "aa".to_owned() })
-        .and(What::Stored { g: G, next: 4, epoch: 0 });
+    let commit = Tale::of_two_messages().and(What::Epoch { dev: ADA, g: G, epoch: 1, auth: "aa".to_owned() }).and(What::Stored {
+        g: G,
+        next: 4,
+        epoch: 0,
+    });
     assert_only(Class::EarlyAck, &commit.ends());
     assert_clean(&Tale::of_two_messages().and(What::Stored { g: G, next: 4, epoch: 1 }).ends());
 }
