@@ -7,15 +7,19 @@ use std::{
     path::Path,
 };
 
-/// Makes `path` and what is missing above it with mode 0700. An existing directory is left as it is.
+/// Makes `path` and what is missing above it with mode 0700, each of them durable. An existing directory is left as it is.
 pub fn create_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // The outermost first: a directory is of no use before the way to it is safe.
+    missing.into_iter().rev().try_for_each(|made| File::open(parent(made))?.sync_all())
 }
 
 /// Puts `content` at `path` with mode 0600: a reader sees the old file or the new one, never a part, also after a
 /// power cut.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = parent(path);
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(".new");
     let temporary = directory.join(name);
@@ -28,6 +32,11 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// The directory that `path` stands in.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The content of `path`, or `None` where there is no such file. More than `bytes_max` bytes are an error, and so is a
 /// secret that others may read.
 pub fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
@@ -36,7 +45,8 @@ pub fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mode = file.metadata()?.permissions().mode();
+    let metadata = file.metadata()?;
+    let mode = metadata.permissions().mode();
     if mode & 0o077 != 0 {
         let mode = mode & 0o777;
         return Err(io::Error::new(
@@ -44,7 +54,8 @@ pub fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
             format!("others may read it (mode {mode:o}); run: chmod 600 {}", path.display()),
         ));
     }
-    let mut content = Vec::new();
+    // Room for all of it at once: a buffer that grew would leave parts of a secret behind in memory.
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len().min(bytes_max)).unwrap_or(0) + 1);
     file.take(bytes_max + 1).read_to_end(&mut content)?;
     if content.len() as u64 > bytes_max {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {bytes_max} bytes")));

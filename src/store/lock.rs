@@ -2,9 +2,9 @@
 
 use std::{
     fmt,
-    fs::{DirBuilder, File, OpenOptions, Permissions},
+    fs::{File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,6 +13,8 @@ use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
 };
+
+use crate::private_file;
 
 /// Why the store could not be opened. Nothing was written but, at most, an empty directory and its lock file.
 #[derive(Debug)]
@@ -73,7 +75,7 @@ impl DataDir {
     /// Makes the directory (mode 0700, parents too) if it is not there, and takes its lock without waiting.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref().to_path_buf();
-        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        private_file::create_directory(&path)?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o700))?;
         let lock = private(&path.join("lock"))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
