@@ -7,6 +7,7 @@ mod harness;
 mod hostile;
 mod operator;
 mod people;
+mod power;
 mod requests;
 mod scenarios;
 mod tidy;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -18,7 +19,6 @@ pub struct FaultyDisk {
 
 /// Something that was done to a file below the directory.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "replaying a record needs all of it")]
 pub struct Record {
     /// Length of the record's file up to here.
     pub end: u64,
@@ -74,8 +74,9 @@ impl FaultyDisk {
 
     /// The record behind a position.
     pub fn records(&self, after: u64) -> Vec<Record> {
-        let bytes = Bytes::from(fs::read(self.record()).expect("the record is readable"));
-        let (end, mut rest) = (bytes.len() as u64, bytes.slice(usize::try_from(after).expect("it fits")..));
+        let (mut file, mut bytes) = (fs::File::open(self.record()).expect("the record is there"), Vec::new());
+        file.seek(SeekFrom::Start(after)).and_then(|_| file.read_to_end(&mut bytes)).expect("the record is readable");
+        let (end, mut rest) = (after + bytes.len() as u64, Bytes::from(bytes));
         let mut records = Vec::new();
         while let Some(record) = Record::take(&mut rest, end) {
             records.push(record);

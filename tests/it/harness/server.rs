@@ -37,23 +37,30 @@ impl TestServer {
 
     /// Starts with further arguments of `serve`.
     pub async fn start_with(arguments: &[&str]) -> Self {
-        let mut server = Self::new(arguments);
+        let mut server = Self::new(tempfile::tempdir().expect("a temporary directory"), arguments);
+        server.restart().await;
+        server
+    }
+
+    /// Starts on what somebody else has left in `data/` below this directory, if anything.
+    pub async fn start_in(directory: TempDir) -> Self {
+        let mut server = Self::new(directory, &[]);
         server.restart().await;
         server
     }
 
     /// Starts on a disk that keeps a record and fails on request.
     pub async fn start_on_faulty_disk(arguments: &[&str]) -> (Self, FaultyDisk) {
-        let mut server = Self::new(arguments);
+        let mut server = Self::new(tempfile::tempdir().expect("a temporary directory"), arguments);
         let disk = FaultyDisk::below(server.directory.path());
         server.environment = disk.environment().into();
         server.restart().await;
         (server, disk)
     }
 
-    fn new(arguments: &[&str]) -> Self {
+    fn new(directory: TempDir, arguments: &[&str]) -> Self {
         Self {
-            directory: tempfile::tempdir().expect("a temporary directory"),
+            directory,
             child: None,
             address: "127.0.0.1:0".to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
