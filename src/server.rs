@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -66,10 +66,8 @@ pub struct Server {
 /// What handlers and sessions need of the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Shown to people; signed in `Hello`.
-    pub server_name: String,
-    /// Who may sign up.
-    pub registration_mode: RegistrationMode,
+    /// What may change while the server runs.
+    pub policy: Policy,
     /// Bounds that an operator may set.
     pub limits: Limits,
     /// Silence after which a ping is sent.
@@ -80,6 +78,35 @@ pub struct Settings {
     pub token_life: Duration,
     /// `https://HOST:PORT` and the authority's pin, from which invite links are made.
     pub invites: InviteAddress,
+}
+
+/// What an operator may change under live connections. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Policy(Arc<RwLock<(String, RegistrationMode)>>);
+
+impl Policy {
+    /// A server's name, which is shown to people and signed in `Hello`; and who may sign up.
+    #[must_use]
+    pub fn new(server_name: String, registration_mode: RegistrationMode) -> Self {
+        Self(Arc::new(RwLock::new((server_name, registration_mode))))
+    }
+
+    /// Whoever asks from now on is told this.
+    pub fn replace(&self, server_name: String, registration_mode: RegistrationMode) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = (server_name, registration_mode);
+    }
+
+    /// The server's name.
+    #[must_use]
+    pub fn server_name(&self) -> String {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Who may sign up.
+    #[must_use]
+    pub fn registration_mode(&self) -> RegistrationMode {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).1
+    }
 }
 
 /// The parts of an invite link that are the same for all invites.
@@ -179,8 +206,7 @@ pub(crate) mod tests {
         let clock = Clock::default();
         let store = Store::open(&data, Options::default(), clock.clone()).expect("a fresh store opens");
         let settings = Settings {
-            server_name: "test".into(),
-            registration_mode: RegistrationMode::Invite,
+            policy: Policy::new("test".into(), RegistrationMode::Invite),
             limits: Limits::default(),
             heartbeat: Duration::from_hours(1),
             authentication_deadline: Duration::from_hours(1),

@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     limits::{FRAME_BEFORE_AUTHENTICATION, Limits},
-    server::{Auth, InviteAddress, Server, Settings},
+    server::{Auth, InviteAddress, Policy, Server, Settings},
     store::{self, DataDir, Store},
     transport::{
         Deadlines, Options, Origins,
@@ -69,26 +69,37 @@ pub(super) fn server(
 
 /// What the listener needs to know; `port` is the one that is listened on.
 pub(super) fn listener_options(config: &Config, base_url: &str, port: u16) -> Options {
-    let own = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("https://{host}:{port}"));
-    let allowed = config.allowed_origins.iter().map(|origin| origin.as_str().to_owned());
     Options {
         connections_max: config.connections_max,
         connections_per_address_max: config.connections_per_address_max,
         frame_bytes_before_authentication: FRAME_BEFORE_AUTHENTICATION,
         deadlines: Deadlines::default(),
-        origins: Origins::new(allowed.chain(own).chain([base_url.to_owned()])),
+        origins: Origins::new(origins(config, base_url, port)),
         drain: Duration::from_secs(config.drain_seconds),
     }
 }
 
+/// The web pages that may connect: those that are allowed, and this server's own.
+pub(super) fn origins(config: &Config, base_url: &str, port: u16) -> Vec<String> {
+    let own = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("https://{host}:{port}"));
+    let allowed = config.allowed_origins.iter().map(|origin| origin.as_str().to_owned());
+    allowed.chain(own).chain([base_url.to_owned()]).collect()
+}
+
+/// The server's name, and who may sign up.
+pub(super) fn policy(config: &Config) -> (String, RegistrationMode) {
+    let mode = match config.registration_mode {
+        config::RegistrationMode::Invite => RegistrationMode::Invite,
+        config::RegistrationMode::Open => RegistrationMode::Open,
+        config::RegistrationMode::Closed => RegistrationMode::Closed,
+    };
+    (config.server_name.clone(), mode)
+}
+
 fn settings(config: &Config, invites: InviteAddress) -> Settings {
+    let (server_name, registration_mode) = policy(config);
     Settings {
-        server_name: config.server_name.clone(),
-        registration_mode: match config.registration_mode {
-            config::RegistrationMode::Invite => RegistrationMode::Invite,
-            config::RegistrationMode::Open => RegistrationMode::Open,
-            config::RegistrationMode::Closed => RegistrationMode::Closed,
-        },
+        policy: Policy::new(server_name, registration_mode),
         limits: Limits {
             frame: config.frame_bytes_max,
             application_message: config.message_bytes_max,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::failure::Failure;
-use crate::config::{self, Config, KEYS, Override, Sources};
+use crate::config::{self, Config, ConfigError, KEYS, Override, Sources};
 
 /// Shown by `-h`; the others by `--help`.
 const COMMON: [&str; 4] = ["data", "listen", "public_url", "server_name"];
@@ -22,7 +22,12 @@ pub(super) struct Flags {
 impl Flags {
     /// The configuration of all sources.
     pub(super) fn load(&self) -> Result<Config, Failure> {
-        Ok(config::load(&Sources::of_process(self.config.clone(), self.values.clone()))?)
+        Ok(self.read()?)
+    }
+
+    /// The same, for whoever goes on without it.
+    pub(super) fn read(&self) -> Result<Config, ConfigError> {
+        config::load(&Sources::of_process(self.config.clone(), self.values.clone()))
     }
 }
 

@@ -8,12 +8,15 @@ mod device;
 mod duration;
 mod failure;
 mod flags;
+mod hardening;
 mod invite;
 mod listing;
 mod notice;
 mod operator;
 mod ready;
+mod reload;
 mod serve;
+mod service_manager;
 mod session;
 mod status;
 mod upkeep;
@@ -57,7 +60,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Run the server until SIGTERM or SIGINT (the default). SIGHUP reads the certificate again.
+    /// Run the server until SIGTERM or SIGINT (the default). SIGHUP reads certificate and configuration again.
     Serve,
     /// Make, list and revoke invites; works whether the server runs or not.
     #[command(subcommand)]
@@ -86,6 +89,7 @@ enum Verb {
 /// Runs the verb that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
+    hardening::leave_no_dumps();
     // The panic has been printed where it happened.
     let result = catch_unwind(|| verb(std::env::args_os())).unwrap_or(Err(Failure::silent(Exit::Bug)));
     match result {
@@ -105,7 +109,7 @@ fn verb(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Failu
     };
     let flags = arguments.flags;
     match arguments.verb.unwrap_or(Verb::Serve) {
-        Verb::Serve => serve::run(&flags.load()?),
+        Verb::Serve => serve::run(flags),
         Verb::Invite(verb) => invite::run(verb, &flags.load()?),
         Verb::User(verb) => user::run(verb, &flags.load()?),
         Verb::Device(verb) => device::run(verb, &flags.load()?),

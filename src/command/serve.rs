@@ -8,35 +8,40 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::JoinHandle,
+    time::Interval,
 };
 
 use super::{
     compose,
     failure::{Exit, Failure},
+    flags::Flags,
     ready::Ready,
+    reload::Reload,
+    service_manager::ServiceManager,
     upkeep, welcome,
 };
 use crate::{
     auth::server_key,
-    clock::Clock,
     config::Config,
     requests,
     requests::notices,
     server::Server,
     session::{self, Peer, link::Link},
     store::DataDir,
-    telemetry,
-    transport::{self, Sessions, control::ControlSocket, metrics::Scrape, tls::Tls},
+    telemetry::Telemetry,
+    transport::{self, Sessions, control::ControlSocket, metrics::Scrape},
 };
 
 /// Runs until SIGTERM, SIGINT, or the store fails.
-pub(super) fn run(config: &Config) -> Result<(), Failure> {
-    telemetry::start(config.log_level, config.log_format);
+pub(super) fn run(flags: Flags) -> Result<(), Failure> {
+    let config = flags.load()?;
+    let telemetry = Telemetry::start(config.log_level, config.log_format);
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::io("the runtime", &error))?.block_on(serve(config))
+    runtime.map_err(|error| Failure::io("the runtime", &error))?.block_on(serve(flags, config, telemetry))
 }
 
-async fn serve(config: &Config) -> Result<(), Failure> {
+async fn serve(flags: Flags, running: Config, telemetry: Telemetry) -> Result<(), Failure> {
+    let config = &running;
     let mut signals = Signals::listen().map_err(|error| Failure::io("signals", &error))?;
     let directory = DataDir::open(&config.data)?;
     let data = directory.path();
@@ -53,6 +58,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
 
     let (stop, stopped) = watch::channel(false);
     let options = compose::listener_options(config, &url, port);
+    let origins = options.origins.clone();
     let accepting = tokio::spawn(transport::serve(listener, tls.clone(), options, Live(Arc::clone(&server)), stopped.clone()));
     let (metrics, scraped) = metrics(config, &server, stopped.clone()).await?.unzip();
     // What a crash or a stop interrupted.
@@ -64,8 +70,13 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     welcome.print(&url);
     tracing::info!(port, version = env!("CARGO_PKG_VERSION"), "accepting connections");
 
-    let end = signals.end(&server, &tls, &clock).await;
+    let manager = ServiceManager::of_environment();
+    manager.ready();
+
+    let mut reload = Reload { flags, running, tls, origins, telemetry, base_url: url, port };
+    let end = signals.end(&server, &mut reload, &manager).await;
     drop(ready);
+    manager.stopping();
     if let End::StoreFailed = end {
         return Err(Failure::new(Exit::Io, "the disk failed under the database; nothing was acknowledged that is not stored"));
     }
@@ -149,20 +160,31 @@ impl Signals {
         })
     }
 
-    /// Waits for the end, reloading the certificate whenever it is asked to.
-    async fn end(&mut self, server: &Server, tls: &Tls, clock: &Clock) -> End {
+    /// Waits for the end, reading certificate and configuration again whenever it is asked to.
+    async fn end(&mut self, server: &Server, reload: &mut Reload, manager: &ServiceManager) -> End {
         let failed = server.store.failed();
         tokio::pin!(failed);
+        let mut alive = manager.alive_interval().map(tokio::time::interval);
         loop {
             tokio::select! {
                 () = &mut failed => return End::StoreFailed,
                 _ = self.terminate.recv() => return End::Asked,
                 _ = self.interrupt.recv() => return End::Asked,
-                _ = self.reload.recv() => match tls.reload(clock.now_ms()) {
-                    Ok(()) => tracing::info!("the certificate was read again"),
-                    Err(error) => tracing::error!(%error, "the certificate stays as it was"),
-                },
+                _ = self.reload.recv() => {
+                    manager.reloading();
+                    reload.run(server);
+                    manager.ready();
+                }
+                () = tick(&mut alive) => manager.alive(),
             }
         }
+    }
+}
+
+/// The next tick, if there is ever one.
+async fn tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => drop(ticks.tick().await),
+        None => std::future::pending().await,
     }
 }

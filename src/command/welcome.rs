@@ -30,7 +30,7 @@ pub(super) async fn text(server: &Server, data: &Path, first_start: bool) -> Res
     let mut text = String::new();
     let setup = data.join(SETUP_FILE);
     let failed = |error: io::Error| Failure::io(SETUP_FILE, &error);
-    if server.settings.registration_mode == RegistrationMode::Closed {
+    if server.settings.policy.registration_mode() == RegistrationMode::Closed {
         // No link would let anybody in, the administrator's included.
         let text = format!(
             "\nNobody can sign up: registration_mode is \"closed\". To let people in, set it to \"invite\", start again, and run\n  \

@@ -18,6 +18,9 @@ pub use self::{
     setting::{Host, LogFormat, LogLevel, PublicUrl, RegistrationMode, WebOrigin},
 };
 
+/// Keys that a running server takes up when it is told to read its configuration again. All others wait for a restart.
+pub const RELOADED: [&str; 4] = ["server_name", "registration_mode", "allowed_origins", "log_level"];
+
 /// A flag's key and value.
 pub type Override = (&'static str, String);
 
@@ -92,6 +95,13 @@ fn default_file(environment: &[Override], flags: &[Override]) -> Option<PathBuf>
 }
 
 impl Config {
+    /// Takes from `next` what a running server can take up.
+    pub fn adopt(&mut self, next: &Self) {
+        for (key, value, origin) in next.effective().filter(|(key, ..)| RELOADED.contains(&key.name)) {
+            self.set(key.name, &value, origin.clone()).expect("what is shown reads back");
+        }
+    }
+
     /// What several values have to agree on.
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |problem: &str| Err(ConfigError { origin: None, problem: problem.to_owned() });

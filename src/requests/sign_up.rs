@@ -24,7 +24,7 @@ impl Handle for SignUpRequest {
 
     async fn handle(self, Guest(connection): Guest, server: &Arc<Server>) -> Result<SignUpResponse, Refusal> {
         let username = parse::username(&self.username)?;
-        let invite = match (server.settings.registration_mode, self.invite_code.as_str()) {
+        let invite = match (server.settings.policy.registration_mode(), self.invite_code.as_str()) {
             (RegistrationMode::Open, "") => InviteUse::None,
             (RegistrationMode::Closed, _) => return Err(Refusal::forbidden("this server takes no new people")),
             (_, "") => return Err(Refusal::forbidden("this server takes new people by invitation only")),

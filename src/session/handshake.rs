@@ -140,22 +140,18 @@ impl Server {
     /// The first frame of a connection.
     fn hello(&self, challenge: [u8; 32]) -> v1::Hello {
         let server_time_ms = self.clock.now_ms();
-        let settings = &self.settings;
+        let (settings, server_name) = (&self.settings, self.settings.policy.server_name());
         v1::Hello {
-            server_name: settings.server_name.clone(),
             server_id: bytes::Bytes::copy_from_slice(&self.auth.key.server_id().0),
             server_key: bytes::Bytes::copy_from_slice(&self.auth.key.public()),
             challenge: bytes::Bytes::copy_from_slice(&challenge),
             server_time_ms,
-            signature: bytes::Bytes::copy_from_slice(&self.auth.key.sign_hello(
-                &settings.server_name,
-                &challenge,
-                server_time_ms,
-            )),
+            signature: bytes::Bytes::copy_from_slice(&self.auth.key.sign_hello(&server_name, &challenge, server_time_ms)),
+            server_name,
             limits: Some(settings.limits.announced()),
             features: crate::server::FEATURES.iter().map(|feature| (*feature).to_owned()).collect(),
             heartbeat_interval_ms: u32::try_from(settings.heartbeat.as_millis()).unwrap_or(u32::MAX),
-            registration_mode: settings.registration_mode.into(),
+            registration_mode: settings.policy.registration_mode().into(),
             store_generation: self.store.generation(),
         }
     }

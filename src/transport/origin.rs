@@ -1,21 +1,31 @@
 //! Which web pages may connect. Programs send no `Origin`; browsers always do, and React Native sends the endpoint's own.
 
-/// The allowed origins, normalised.
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The allowed origins, normalised. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
-    allowed: Vec<String>,
+    allowed: Arc<RwLock<Vec<String>>>,
 }
 
 impl Origins {
     /// `origins` are `https://host[:port]` as browsers send them; entries that are none are passed over.
     pub fn new<S: AsRef<str>>(origins: impl IntoIterator<Item = S>) -> Self {
-        Self { allowed: origins.into_iter().filter_map(|origin| normalised(origin.as_ref())).collect() }
+        let new = Self::default();
+        new.replace(origins);
+        new
+    }
+
+    /// From now on these may connect, and no others. Connections that stand are left alone.
+    pub fn replace<S: AsRef<str>>(&self, origins: impl IntoIterator<Item = S>) {
+        let allowed = origins.into_iter().filter_map(|origin| normalised(origin.as_ref())).collect();
+        *self.allowed.write().unwrap_or_else(PoisonError::into_inner) = allowed;
     }
 
     /// Whether a page of this origin may connect. `null` (sandboxed frames, local files) never may.
     #[must_use]
     pub fn allows(&self, origin: &str) -> bool {
-        normalised(origin).is_some_and(|origin| self.allowed.contains(&origin))
+        normalised(origin).is_some_and(|origin| self.allowed.read().unwrap_or_else(PoisonError::into_inner).contains(&origin))
     }
 }
 

@@ -33,6 +33,7 @@ const ROOT: &[&str] = &[
     "client",
     "clippy.toml",
     "deny.toml",
+    "deploy",
     "docs",
     "migrations",
     "proto",

@@ -12,6 +12,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     sign::CertifiedKey,
 };
+use zeroize::Zeroizing;
 
 use super::TlsError;
 
@@ -25,7 +26,7 @@ pub(super) fn load(certificate: &Path, key: &Path, provider: &Arc<CryptoProvider
     if metadata.permissions().mode() & 0o007 != 0 {
         return Err(TlsError::ExposedKey(key.to_owned()));
     }
-    certified(certificate, &chain, key, &read(key)?, provider)
+    certified(certificate, &chain, key, &Zeroizing::new(read(key)?), provider)
 }
 
 /// The pair that two PEM texts make; the paths are for the errors.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -38,6 +38,14 @@ impl TestServer {
     /// Starts with further arguments of `serve`.
     pub async fn start_with(arguments: &[&str]) -> Self {
         let mut server = Self::new(tempfile::tempdir().expect("a temporary directory"), arguments);
+        server.restart().await;
+        server
+    }
+
+    /// Starts with further arguments of `serve`, and variables of the environment.
+    pub async fn start_as(arguments: &[&str], environment: Vec<(&'static str, PathBuf)>) -> Self {
+        let mut server = Self::new(tempfile::tempdir().expect("a temporary directory"), arguments);
+        server.environment = environment;
         server.restart().await;
         server
     }
@@ -150,8 +158,13 @@ impl TestServer {
 
     /// Waits until the process has ended by itself; the exit code.
     pub async fn ended(&mut self) -> Option<i32> {
+        self.exit().await.code()
+    }
+
+    /// Waits until the process has ended; how.
+    pub async fn exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");
-        within("the server's end", child.wait()).await.expect("the server ends").code()
+        within("the server's end", child.wait()).await.expect("the server ends")
     }
 
     /// Runs an operator's verb on this server's data directory; its standard output.

@@ -4,6 +4,8 @@ mod accounts;
 mod devices;
 mod metrics;
 mod notices;
+mod reload;
+mod service;
 mod status;
 
 use serde_json::Value;
