@@ -9,6 +9,7 @@ use std::{
 };
 
 use sovereign_proto::v1::RegistrationMode;
+use tokio::sync::{Notify, futures::Notified};
 
 use crate::{
     auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets},
@@ -61,6 +62,8 @@ pub struct Server {
     census: tokio::sync::Mutex<Option<(Instant, Census)>>,
     /// New requests are answered `unavailable`.
     draining: AtomicBool,
+    /// Wakes those that nobody else knows: who has not authenticated is not in the hub.
+    goodbye: Notify,
 }
 
 /// What handlers and sessions need of the configuration.
@@ -136,7 +139,20 @@ impl Server {
     pub fn new(settings: Settings, clock: Clock, store: Store, auth: Auth) -> Self {
         let (hub, groups, duties) = (Hub::default(), Groups::default(), Duties::default());
         let (metrics, census, started) = (Arc::default(), tokio::sync::Mutex::default(), monotonic());
-        Self { settings, clock, store, hub, auth, groups, duties, metrics, started, census, draining: AtomicBool::new(false) }
+        Self {
+            settings,
+            clock,
+            store,
+            hub,
+            auth,
+            groups,
+            duties,
+            metrics,
+            started,
+            census,
+            draining: AtomicBool::new(false),
+            goodbye: Notify::new(),
+        }
     }
 
     /// Everything that is counted, as `OpenMetrics` text. The store is looked through now and then only.
@@ -176,7 +192,13 @@ impl Server {
     /// in flight.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.goodbye.notify_waiters();
         self.hub.close_all(crate::refusal::CloseCode::Restart);
+    }
+
+    /// Resolves when [`Server::drain`] is called after this was; asked before [`Server::is_draining`], neither misses it.
+    pub fn goodbye(&self) -> Notified<'_> {
+        self.goodbye.notified()
     }
 
     /// Whether [`Server::drain`] was called.

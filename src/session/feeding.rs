@@ -85,8 +85,12 @@ impl<L: Link> Session<L> {
         }
     }
 
-    /// While draining: once nothing is in flight, says goodbye.
+    /// While draining: once nothing is in flight, says goodbye. Operators come and go by themselves.
     pub(super) fn drain(&mut self) {
+        let operator = matches!(self.connection.identity, Identity::Operator);
+        if self.phase == Phase::Open && !operator && self.server.is_draining() {
+            self.phase = Phase::Draining;
+        }
         if self.phase == Phase::Draining && self.in_flight.is_empty() {
             let code = CloseCode::Restart;
             let reconnect_after_ms = reconnect_after_ms();

@@ -119,7 +119,8 @@ struct Session<L> {
 impl<L: Link> Session<L> {
     async fn live(&mut self) {
         let inbox = Arc::clone(&self.connection.inbox);
-        let mut arrived = pin!(inbox.arrived());
+        let server = Arc::clone(&self.server);
+        let (mut arrived, mut goodbye) = (pin!(inbox.arrived()), pin!(server.goodbye()));
         let mut timer = pin!(tokio::time::sleep_until(self.deadline()));
         poll_fn(|cx| {
             self.waker.clone_from(cx.waker());
@@ -127,6 +128,10 @@ impl<L: Link> Session<L> {
             while arrived.as_mut().poll(cx).is_ready() {
                 arrived.set(inbox.arrived());
                 self.read_mail();
+            }
+            if self.guest() {
+                // Nobody else knows of it. What it is woken for is looked at in every turn.
+                let _ = goodbye.as_mut().poll(cx);
             }
             self.exchange(cx, timer.as_mut())
         })
