@@ -13,6 +13,7 @@
  *   write SUFFIX SKIP COUNT  writes fail with EIO, counted in the same way
  *   space SUFFIX BYTES       files may grow by BYTES in all from when the rule is read, then writes end short or fail with
  *                            ENOSPC; what files shrink by, or are removed with, is room again
+ *   kill SUFFIX SKIP         SKIP operations (writes, lengths, syncs, names) pass, and the process is killed before the next
  *   lie SUFFIX               fsync and fdatasync do nothing and say that all is well
  *
  * Counters start with the reading of the rules. Not seen: memory maps (SQLite's -shm, which no crash has to keep), and
@@ -27,6 +28,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -64,8 +66,8 @@ static struct file {
   int directory, append;
 } files[FILES];
 
-enum kind { NONE, SYNCS_FAIL, WRITES_FAIL, SPACE, LIE };
-static const char *const kinds[] = {"", "sync", "write", "space", "lie"};
+enum kind { NONE, SYNCS_FAIL, WRITES_FAIL, SPACE, LIE, KILL };
+static const char *const kinds[] = {"", "sync", "write", "space", "lie", "kill"};
 
 static struct rule {
   enum kind kind;
@@ -158,7 +160,7 @@ static void read_rules(void) {
   for (int number = 0; number < RULES && fgets(line, sizeof line, file); number++) {
     struct rule *rule = &rules[number];
     int read = sscanf(line, "%15s %63s %lld %lld", kind, rule->suffix, &rule->skip, &rule->count);
-    for (int known = SYNCS_FAIL; read >= 2 && known <= LIE; known++)
+    for (int known = SYNCS_FAIL; read >= 2 && known <= KILL; known++)
       if (!strcmp(kind, kinds[known])) rule->kind = (enum kind)known;
   }
   fclose(file);
@@ -182,6 +184,15 @@ static int fails(enum kind kind, const char *path) {
   if (rule->skip > 0) return rule->skip--, 0;
   if (rule->count > 0 && --rule->count == 0) rule->count = -1;
   return 1;
+}
+
+/* Before an operation on a file. */
+static void may_die(const char *path) {
+  struct rule *rule = rule_for(KILL, path);
+  if (rule && rule->skip-- == 0) {
+    kill(getpid(), SIGKILL);
+    for (;;) pause();
+  }
 }
 
 static void gives_room(const char *path, long long bytes) {
@@ -253,6 +264,7 @@ int renameat(int from_at, const char *from, int to_at, const char *to) {
   const char *source = below(from_at, from, one), *target = below(to_at, to, two);
   if (!source || !target) return NEXT(renameat)(from_at, from, to_at, to);
   pthread_mutex_lock(&lock);
+  may_die(target);
   int result = NEXT(renameat)(from_at, from, to_at, to), error = errno;
   if (!result) {
     int length = snprintf(both, sizeof both, "%s", source) + 1;
@@ -272,6 +284,7 @@ int unlinkat(int at, const char *path, int flags) {
   if (!relative) return NEXT(unlinkat)(at, path, flags);
   struct stat before;
   pthread_mutex_lock(&lock);
+  may_die(relative);
   long long freed = !stat(whole, &before) && S_ISREG(before.st_mode) ? before.st_size : 0;
   int result = NEXT(unlinkat)(at, path, flags), error = errno;
   if (!result) {
@@ -313,6 +326,7 @@ static size_t room(struct file *file, int fd, long long from, size_t bytes) {
 
 static ssize_t put(struct file *file, int fd, const void *data, size_t bytes, off_t offset) {
   pthread_mutex_lock(&lock);
+  may_die(file->path);
   ssize_t written = -1;
   int error = EIO;
   long long from = offset >= 0 ? offset : file->append ? length_of(fd) : lseek(fd, 0, SEEK_CUR);
@@ -386,6 +400,7 @@ int ftruncate(int fd, off_t length) {
   struct file *file = ours(fd);
   if (!file) return NEXT(ftruncate)(fd, length);
   pthread_mutex_lock(&lock);
+  may_die(file->path);
   long long before = length_of(fd);
   int result = -1, error = ENOSPC;
   if (length > before && room(file, fd, before, (size_t)(length - before)) < (size_t)(length - before)) {
@@ -420,6 +435,7 @@ int posix_fallocate64(int fd, off_t offset, off_t bytes) { return posix_fallocat
 static int sync_with(int (*real)(int), struct file *file, int fd) {
   size_t path_bytes = strlen(file->path);
   pthread_mutex_lock(&lock);
+  may_die(file->path);
   int lies = !!rule_for(LIE, file->path), broken = !lies && fails(SYNCS_FAIL, file->path);
   if (lies || broken) {
     note(FAULT, file->inode, SYNC, lies ? 0 : EIO, file->path, path_bytes, NULL, 0);

@@ -1,3 +1,5 @@
 //! What the machine under a server can do to it.
 
 mod disk;
+mod kills;
+mod sent;
