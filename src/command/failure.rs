@@ -4,9 +4,11 @@ use std::{fmt, process::ExitCode};
 
 use crate::{auth::server_key::ServerKeyError, config::ConfigError, store::OpenError, transport::tls::TlsError};
 
-/// Exit codes after sysexits.h.
+/// Exit codes, after sysexits.h where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
+    /// `sovereign doctor` found something that has to be mended.
+    Unwell = 1,
     /// Wrong arguments.
     Usage = 64,
     /// A panic.

@@ -1,18 +1,22 @@
 //! The operator's verbs. Composes the parts of the server and runs them.
 
 mod authority;
+mod backup;
 mod compose;
 mod configuration;
 mod confirm;
 mod device;
+mod doctor;
 mod duration;
 mod failure;
 mod flags;
 mod hardening;
 mod invite;
 mod listing;
+mod manifest;
 mod notice;
 mod operator;
+mod progress;
 mod ready;
 mod reload;
 mod serve;
@@ -41,12 +45,14 @@ Examples:
   sovereign user disable ada                       cut ada's connections and refuse its sign-ins
   sovereign device list ada --json                 one object a line, for scripts
   sovereign config print                           every key with its value, and where that came from
+  sovereign doctor                                 is all well, and if not, what to do; exit 1 if something is broken
+  sovereign backup /mnt/backup/today               everything, verified, while the server runs
   sovereign ca export > ca.pem                     the local authority, for clients that ask for a file
 
 A key of the configuration is a flag (--server-name), a variable (SOVEREIGN_SERVER_NAME) and a line of sovereign.toml
 (server_name = \"…\"); flags win over variables, variables over the file.
 
-Exit codes: 0 done, 64 usage, 70 a bug, 74 input or output, 75 already running, 78 configuration or schema.";
+Exit codes: 0 done, 1 doctor found something broken, 64 usage, 70 a bug, 74 input or output, 75 already running, 78 configuration or schema.";
 
 /// A messaging server that relays end-to-end encrypted groups and can read none of it.
 #[derive(Parser)]
@@ -78,6 +84,10 @@ enum Verb {
     Notice(notice::Arguments),
     /// Tell how the server is: connections, backlog, disk.
     Status(status::Arguments),
+    /// Look the server over: clock, disk, files, database, certificate, groups; and say what to do.
+    Doctor(doctor::Arguments),
+    /// Copy the whole server, verified, into a new directory, while it runs or not.
+    Backup(backup::Arguments),
     /// The local certificate authority.
     #[command(subcommand)]
     Ca(authority::Verb),
@@ -116,6 +126,8 @@ fn verb(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Failu
         Verb::Session(verb) => session::run(verb, &flags.load()?),
         Verb::Notice(arguments) => notice::run(arguments, &flags.load()?),
         Verb::Status(arguments) => status::run(&arguments, &flags.load()?),
+        Verb::Doctor(arguments) => doctor::run(&arguments, &flags.load()?),
+        Verb::Backup(arguments) => backup::run(&arguments, &flags.load()?),
         Verb::Ca(verb) => authority::run(&verb, &flags.load()?),
         Verb::Config(verb) => configuration::run(&verb, &flags.load()?),
     }

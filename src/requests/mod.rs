@@ -29,6 +29,7 @@ use crate::{
 
 pub mod admission;
 mod answers;
+mod back_up;
 mod change_password;
 mod claim_key_packages;
 mod confirm_epoch;

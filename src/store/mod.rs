@@ -11,8 +11,10 @@ mod claims;
 mod commits;
 mod confirmations;
 mod connection;
+mod copies;
 mod departures;
 mod engine;
+mod examination;
 mod filter;
 mod groups;
 mod invites;
@@ -64,7 +66,9 @@ use self::{
     values::{Sql, uint},
 };
 pub use self::{
+    copies::inspect,
     engine::{Answer, ByHand},
+    examination::{Depth, Examination, examine},
     lock::{DataDir, OpenError},
     maintenance::TrimReport,
     options::Options,
@@ -96,6 +100,8 @@ struct Inner {
     metrics: Arc<WriterMetrics>,
     /// Where the next call of `trim` goes on.
     trimmed_to: Arc<Mutex<maintenance::Place>>,
+    /// The last copy that was ordered: where to, and how far it is.
+    copying: Mutex<Option<(PathBuf, watch::Receiver<CopyState>)>>,
     /// Held as long as the database is open.
     directory: DataDir,
 }
@@ -161,6 +167,7 @@ impl Store {
             disk_reserve,
             metrics,
             trimmed_to: Arc::default(),
+            copying: Mutex::default(),
             directory: directory.clone(),
         }));
         Ok((store, Parts { path, writer, reads, stop }))

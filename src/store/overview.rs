@@ -101,7 +101,7 @@ impl Store {
     }
 }
 
-fn census(db: &Connection, low: u32) -> Sql<Census> {
+pub(super) fn census(db: &Connection, low: u32) -> Sql<Census> {
     let number = |sql: &str| db.prepare_cached(sql)?.query_one([], |row| uint(row, 0));
     let stock = "SELECT coalesce(sum(held), 0), coalesce(sum(held < ?1), 0) FROM
         (SELECT (SELECT count(*) FROM key_packages WHERE key_packages.device_no = devices.device_no AND last_resort = 0) AS held

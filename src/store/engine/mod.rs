@@ -2,6 +2,7 @@
 
 mod answer;
 mod by_hand;
+mod copying;
 mod disk;
 mod job;
 mod readers;
@@ -10,6 +11,7 @@ mod writer;
 
 pub use answer::Answer;
 pub use by_hand::ByHand;
+pub(super) use copying::{Order, counts};
 pub(super) use job::{Job, Mode, Task};
 pub(super) use readers::{Readers, Reads};
 pub(super) use writer::{AfterCommit, Published, Txn, Writer, WriterQueue};

@@ -10,11 +10,16 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, backup::Backup};
 use sovereign_proto::log::Kind;
 use tokio::sync::watch;
 
-use super::{Answer, Job, Mode, Task, disk::Disk, wal::Wal};
+use super::{
+    Answer, Job, Mode, Task,
+    copying::{self, Order},
+    disk::Disk,
+    wal::Wal,
+};
 use crate::{
     clock::monotonic,
     ids::LogId,
@@ -57,7 +62,14 @@ pub(in crate::store) type Published = (LogId, Arc<StoredEntry>);
 
 /// The way to the writer. The thread ends when the last of these is gone.
 #[derive(Clone)]
-pub(in crate::store) struct WriterQueue(SyncSender<Box<dyn Job>>);
+pub(in crate::store) struct WriterQueue(SyncSender<Waiting>);
+
+/// What may wait for the writer.
+enum Waiting {
+    Job(Box<dyn Job>),
+    /// Done between transactions.
+    Copy(Order),
+}
 
 impl WriterQueue {
     pub(in crate::store) fn submit<T, F>(&self, mode: Mode, work: F) -> Answer<T>
@@ -66,18 +78,33 @@ impl WriterQueue {
         T: Send + 'static,
     {
         let (job, answer) = Task::boxed(mode, work);
-        match self.0.try_send(job) {
+        match self.0.try_send(Waiting::Job(job)) {
             Ok(()) => answer,
             Err(TrySendError::Full(_)) => Answer::refused(StoreError::Busy),
             Err(TrySendError::Disconnected(_)) => Answer::refused(StoreError::Failed),
         }
     }
+
+    /// Orders a copy of the database, made between transactions.
+    pub(in crate::store) fn copy(&self, order: Order) -> Result<(), StoreError> {
+        self.0.try_send(Waiting::Copy(order)).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Busy,
+            TrySendError::Disconnected(_) => StoreError::Failed,
+        })
+    }
 }
 
 /// What writes: the state of the writer's thread, or of whoever does its work by hand.
 pub(in crate::store) struct Writer {
-    waiting: Receiver<Box<dyn Job>>,
     db: Connection,
+    desk: Desk,
+}
+
+/// The writer without its connection, which a copy that is being made holds on to.
+struct Desk {
+    waiting: Receiver<Waiting>,
+    /// A copy that is to be made next.
+    ordered: Option<Order>,
     known: Known,
     ledger: Ledger,
     published: Vec<Published>,
@@ -110,22 +137,21 @@ impl Writer {
         failed: watch::Sender<bool>,
     ) -> (Self, WriterQueue) {
         let (queue, waiting) = sync_channel(options.queue);
-        let disk = Disk::new(directory, options.disk_reserve);
-        let writer = Self {
+        let desk = Desk {
             waiting,
-            db,
+            ordered: None,
             known: Known::default(),
             ledger,
             published: Vec::new(),
             moved: Vec::new(),
             options,
             after,
-            disk,
+            disk: Disk::new(directory, options.disk_reserve),
             wal: Wal::default(),
             metrics,
             failed,
         };
-        (writer, WriterQueue(queue))
+        (Self { db, desk }, WriterQueue(queue))
     }
 
     /// Writes on a thread of its own. `stopped` is dropped when it has ended.
@@ -133,21 +159,27 @@ impl Writer {
         let serve = move || {
             let _abort = AbortOnPanic;
             let _stopped = stopped;
-            self.serve();
+            self.desk.serve(&self.db);
         };
         thread::Builder::new().name("store-writer".to_owned()).spawn(serve).map(drop)
     }
 
-    /// Commits what waits now as one transaction and answers it. False: nothing waited.
+    /// Does what waits now: commits it as one transaction and answers it, or makes a copy. False: nothing waited.
     pub(in crate::store) fn turn(&mut self) -> bool {
-        let Ok(first) = self.waiting.try_recv() else { return false };
-        let ended = self.batch(first).map(drop);
+        self.desk.turn(&self.db)
+    }
+}
+
+impl Desk {
+    fn turn(&mut self, db: &Connection) -> bool {
+        let Ok(next) = self.waiting.try_recv() else { return false };
+        let ended = self.take(db, next).map(drop);
         self.end(ended);
         true
     }
 
-    fn serve(&mut self) {
-        let ended = self.work();
+    fn serve(&mut self, db: &Connection) {
+        let ended = self.work(db);
         self.end(ended);
     }
 
@@ -159,43 +191,113 @@ impl Writer {
         }
     }
 
-    fn work(&mut self) -> Sql<()> {
-        while let Some(first) = self.next()? {
-            if self.batch(first)? {
+    fn work(&mut self, db: &Connection) -> Sql<()> {
+        while let Some(next) = self.next(db)? {
+            if self.take(db, next)? {
                 break;
             }
         }
-        let emptied = self.wal.empty(&self.db);
+        let emptied = self.wal.empty(db);
         self.outlived(emptied)
     }
 
+    /// A batch, or a copy with all the batches beside it. True: there was the last job among them.
+    fn take(&mut self, db: &Connection, next: Waiting) -> Sql<bool> {
+        let last = match next {
+            Waiting::Job(first) => self.batch(db, first)?,
+            Waiting::Copy(order) => {
+                self.order(order);
+                false
+            }
+        };
+        match self.ordered.take() {
+            Some(order) if !last => self.copy(db, &order),
+            _ => Ok(last),
+        }
+    }
+
     /// Commits `first` and what waits behind it as one transaction. True: there was the last job among them.
-    fn batch(&mut self, first: Box<dyn Job>) -> Sql<bool> {
+    fn batch(&mut self, db: &Connection, first: Box<dyn Job>) -> Sql<bool> {
         let mut bytes = first.mode().bytes;
         let mut batch = vec![first];
         while batch.len() < self.options.batch_jobs && bytes < self.options.batch_bytes {
-            let Ok(job) = self.waiting.try_recv() else { break };
-            bytes += job.mode().bytes;
-            batch.push(job);
+            match self.waiting.try_recv() {
+                Ok(Waiting::Job(job)) => {
+                    bytes += job.mode().bytes;
+                    batch.push(job);
+                }
+                Ok(Waiting::Copy(order)) => self.order(order),
+                Err(_) => break,
+            }
         }
         let last = batch.iter().any(|job| job.mode().last);
-        self.commit(batch, bytes)?;
+        self.commit(db, batch, bytes)?;
         Ok(last)
     }
 
-    /// The next job; `None` when nobody can send one any more. Blocks; a quiet moment is used to empty the log.
-    fn next(&mut self) -> Sql<Option<Box<dyn Job>>> {
+    /// Copies the database, a few pages between two batches. What is committed meanwhile gets into the copy, because it
+    /// is written by the connection that is copied from. A copy that fails is nobody else's trouble.
+    fn copy(&mut self, db: &Connection, order: &Order) -> Sql<bool> {
+        let mut ended = Ok(false);
+        if let Err(error) = self.copied(db, order, &mut ended) {
+            order.failed(&error);
+        }
+        ended
+    }
+
+    fn copied(&mut self, db: &Connection, order: &Order, ended: &mut Sql<bool>) -> Sql<()> {
+        let mut target = order.target()?;
+        let copying = Backup::new(db, &mut target)?;
+        while !order.step(&copying)? {
+            match self.beside(db) {
+                Ok(false) => {}
+                other => {
+                    *ended = other;
+                    return Ok(());
+                }
+            }
+        }
+        drop(copying);
+        // Nothing was written since the last step, so these are the copy's numbers.
+        order.complete(target, copying::counts(db)?)
+    }
+
+    /// What waits, while a copy is being made.
+    fn beside(&mut self, db: &Connection) -> Sql<bool> {
+        let last = match self.waiting.try_recv() {
+            Ok(Waiting::Job(first)) => self.batch(db, first)?,
+            Ok(Waiting::Copy(order)) => {
+                self.order(order);
+                false
+            }
+            Err(_) => false,
+        };
+        if let Some(another) = self.ordered.take() {
+            another.refuse();
+        }
+        Ok(last)
+    }
+
+    fn order(&mut self, order: Order) {
+        match &self.ordered {
+            Some(_) => order.refuse(),
+            None => self.ordered = Some(order),
+        }
+    }
+
+    /// What waits next; `None` when nobody can send anything any more. Blocks; a quiet moment is used to empty the log.
+    fn next(&mut self, db: &Connection) -> Sql<Option<Waiting>> {
         match self.waiting.try_recv() {
-            Ok(job) => return Ok(Some(job)),
+            Ok(next) => return Ok(Some(next)),
             Err(TryRecvError::Disconnected) => return Ok(None),
             Err(TryRecvError::Empty) => {}
         }
         if self.wal.is_dirty() {
             match self.waiting.recv_timeout(IDLE) {
-                Ok(job) => return Ok(Some(job)),
+                Ok(next) => return Ok(Some(next)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => {
-                    let emptied = self.wal.empty(&self.db);
+                    let emptied = self.wal.empty(db);
                     self.outlived(emptied)?;
                 }
             }
@@ -218,10 +320,10 @@ impl Writer {
     }
 
     /// One transaction. Every job of the batch is answered, whatever happens; an error means that no more may be taken.
-    fn commit(&mut self, mut batch: Vec<Box<dyn Job>>, bytes: usize) -> Sql<()> {
+    fn commit(&mut self, db: &Connection, mut batch: Vec<Box<dyn Job>>, bytes: usize) -> Sql<()> {
         let mut verdicts = Vec::with_capacity(batch.len());
         let started = monotonic();
-        match self.transact(&mut batch, &mut verdicts) {
+        match self.transact(db, &mut batch, &mut verdicts) {
             Ok(()) => {
                 let messages = self.published.iter().filter(|(_, entry)| entry.kind == Kind::Message).count();
                 self.metrics.committed(batch.len(), messages as u64, started.elapsed());
@@ -233,7 +335,7 @@ impl Writer {
                 }
                 self.known.bound();
                 self.ledger.committed();
-                let noted = self.wal.committed(&self.db, jobs, bytes);
+                let noted = self.wal.committed(db, jobs, bytes);
                 self.outlived(noted)
             }
             Err(aborted) => {
@@ -244,7 +346,7 @@ impl Writer {
                 let (verdict, result) = match aborted {
                     Aborted::Full => {
                         self.disk.filled();
-                        (StoreError::DiskLow, self.roll_back())
+                        (StoreError::DiskLow, roll_back(db))
                     }
                     Aborted::Broken(error) => (StoreError::Failed, Err(error)),
                 };
@@ -255,29 +357,34 @@ impl Writer {
         }
     }
 
-    fn transact(&mut self, batch: &mut [Box<dyn Job>], verdicts: &mut Vec<Result<(), StoreError>>) -> Result<(), Aborted> {
+    fn transact(
+        &mut self,
+        db: &Connection,
+        batch: &mut [Box<dyn Job>],
+        verdicts: &mut Vec<Result<(), StoreError>>,
+    ) -> Result<(), Aborted> {
         let refusal =
             if self.disk.is_low() { Some(StoreError::DiskLow) } else { self.wal.is_too_long().then_some(StoreError::Busy) };
-        self.execute("BEGIN IMMEDIATE")?;
+        execute(db, "BEGIN IMMEDIATE")?;
         let jobs = batch.len();
         for job in batch {
             let mode = job.mode();
             verdicts.push(match refusal {
                 Some(error) if mode.grows => Err(error),
-                _ if mode.guarded => self.run_guarded(job.as_mut())?,
-                _ => Ok(self.run(job.as_mut()).map_err(aborted)?),
+                _ if mode.guarded => self.run_guarded(db, job.as_mut())?,
+                _ => Ok(self.run(db, job.as_mut()).map_err(aborted)?),
             });
         }
-        self.known.write_back(&self.db).map_err(aborted)?;
+        self.known.write_back(db).map_err(aborted)?;
         if refusal.is_none() {
-            self.ledger.settle(&self.db, jobs).map_err(aborted)?;
+            self.ledger.settle(db, jobs).map_err(aborted)?;
         }
-        self.execute("COMMIT")
+        execute(db, "COMMIT")
     }
 
-    fn run(&mut self, job: &mut dyn Job) -> Sql<()> {
+    fn run(&mut self, db: &Connection, job: &mut dyn Job) -> Sql<()> {
         job.run(&mut Txn {
-            db: &self.db,
+            db,
             known: &mut self.known,
             ledger: &mut self.ledger,
             published: &mut self.published,
@@ -287,35 +394,35 @@ impl Writer {
     }
 
     /// A job that fails in the middle takes back what it did, and nothing else.
-    fn run_guarded(&mut self, job: &mut dyn Job) -> Result<Result<(), StoreError>, Aborted> {
-        self.known.write_back(&self.db).map_err(aborted)?;
+    fn run_guarded(&mut self, db: &Connection, job: &mut dyn Job) -> Result<Result<(), StoreError>, Aborted> {
+        self.known.write_back(db).map_err(aborted)?;
         let published = self.published.len();
-        self.execute("SAVEPOINT job")?;
-        match self.run(job) {
+        execute(db, "SAVEPOINT job")?;
+        match self.run(db, job) {
             Ok(()) => {
-                self.execute("RELEASE job")?;
+                execute(db, "RELEASE job")?;
                 Ok(Ok(()))
             }
             Err(error) if is_of_the_job(&error) => {
                 tracing::error!(%error, "a verb met a contradiction and was taken back");
                 self.published.truncate(published);
                 self.known.clear();
-                self.execute("ROLLBACK TO job")?;
-                self.execute("RELEASE job")?;
+                execute(db, "ROLLBACK TO job")?;
+                execute(db, "RELEASE job")?;
                 Ok(Err(StoreError::Failed))
             }
             Err(error) => Err(aborted(error)),
         }
     }
+}
 
-    fn execute(&self, statement: &str) -> Result<(), Aborted> {
-        self.db.prepare_cached(statement).and_then(|mut statement| statement.execute([])).map(drop).map_err(aborted)
-    }
+fn execute(db: &Connection, statement: &str) -> Result<(), Aborted> {
+    db.prepare_cached(statement).and_then(|mut statement| statement.execute([])).map(drop).map_err(aborted)
+}
 
-    fn roll_back(&self) -> Sql<()> {
-        // The engine may have rolled back by itself.
-        if self.db.is_autocommit() { Ok(()) } else { self.db.execute_batch("ROLLBACK") }
-    }
+fn roll_back(db: &Connection) -> Sql<()> {
+    // The engine may have rolled back by itself.
+    if db.is_autocommit() { Ok(()) } else { db.execute_batch("ROLLBACK") }
 }
 
 fn aborted(error: rusqlite::Error) -> Aborted {

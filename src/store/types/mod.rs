@@ -1,6 +1,7 @@
 //! What goes into the store's verbs and what comes out: plain values, no rows, no SQL. One file for each area.
 
 mod accounts;
+mod copies;
 mod groups;
 mod handshakes;
 mod key_packages;
@@ -15,6 +16,7 @@ mod sessions;
 
 pub use self::{
     accounts::{Account, Device, DeviceState, EnrolOutcome, Invite, InviteUse, NewAccount, NewDevice, SignUpOutcome},
+    copies::{CopyCounts, CopyState, Inspection},
     groups::{ConfirmOutcome, CreateOutcome, GroupState, GroupSummary, Membership, NewGroup, ResetOutcome, Verdict},
     handshakes::{CommitOutcome, CommitPlan, ProposeOutcome},
     key_packages::{ClaimOutcome, ClaimedPackage, NewClaim, NewKeyPackage, PublishKeyPackagesOutcome, Stock},

@@ -15,6 +15,7 @@ use rustls::{
 use zeroize::Zeroizing;
 
 use super::TlsError;
+use crate::clock::UnixMs;
 
 /// Files above this are no certificates.
 const BYTES_MAX: u64 = 1024 * 1024;
@@ -47,6 +48,14 @@ pub(super) fn certified(
     let private = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| invalid(key, format!("no PEM key ({error})")))?;
     CertifiedKey::from_der(chain, private, provider)
         .map_err(|error| invalid(key, format!("not usable with the certificate ({error})")))
+}
+
+/// When the first certificate of a PEM file ends.
+pub(super) fn expiry(path: &Path) -> Result<UnixMs, TlsError> {
+    let invalid = |what: String| TlsError::Invalid(path.to_owned(), what);
+    let first = CertificateDer::from_pem_slice(&read(path)?).map_err(|error| invalid(format!("no PEM certificate ({error})")))?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(&first).map_err(|error| invalid(error.to_string()))?;
+    Ok(u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0).saturating_mul(1000))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

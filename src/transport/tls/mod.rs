@@ -124,6 +124,15 @@ pub fn export_authority(source: &Source, now: UnixMs) -> Result<Option<String>, 
     local::load(directory, public_host.as_deref(), &provider, now).map(|local| Some(local.authority_pem))
 }
 
+/// When the certificate that clients see ends. Reads it as it is, and makes none.
+pub fn expiry(source: &Source) -> Result<UnixMs, TlsError> {
+    let path = match source {
+        Source::Files { certificate, .. } => certificate.clone(),
+        Source::Local { directory, .. } => directory.join("server.pem"),
+    };
+    files::expiry(&path)
+}
+
 fn load(source: &Source, provider: &Arc<CryptoProvider>, now: UnixMs) -> Result<Identity, TlsError> {
     match source {
         Source::Files { certificate, key } => {

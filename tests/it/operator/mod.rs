@@ -1,7 +1,9 @@
 //! What an operator does by hand, with the server running and stopped: the real binary, its output and exit codes.
 
 mod accounts;
+mod backup;
 mod devices;
+mod doctor;
 mod metrics;
 mod notices;
 mod reload;

@@ -1,5 +1,6 @@
 //! One file beside each request: what it does, and what it refuses.
 
+mod back_up;
 mod change_password;
 mod claim_key_packages;
 mod confirm_epoch;

@@ -43,6 +43,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustls", &["transport/tls"]),
     ("tokio_rustls", &["transport"]),
     ("rcgen", &["transport/tls"]),
+    ("x509_parser", &["transport/tls"]),
     ("rusqlite", &["store"]),
     ("openmls", &["mls"]),
     ("openmls_rust_crypto", &["mls"]),
