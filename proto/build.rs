@@ -35,6 +35,7 @@ fn main() -> io::Result<()> {
         .type_attribute(".sovereign.v1.AccountState", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.SkippedReason", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.PresenceState", "#[derive(Debug)]")
+        .type_attribute(".sovereign.v1.Revival", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.Relation", "#[derive(Debug)]")
         .type_attribute(".sovereign.v1.RelationChange", "#[derive(Debug)]")
         .service_generator(Box::new(Calls))

@@ -146,6 +146,13 @@ pub const INVITE_SECONDS: std::ops::RangeInclusive<u64> = 60..=365 * 24 * 3600;
 pub const CACHED_GROUPS: usize = 256;
 /// How long a member who was asked to commit for its group has before the next one is asked.
 pub const NOMINATION_LEASE: Duration = Duration::from_secs(10);
+/// How long members of a group that was suspended by a restore have, from the first one's word on, to bring a newer state
+/// than the one that some of them agree on.
+pub const REVIVAL_WINDOW: Duration = Duration::from_secs(5);
+/// How long they have to agree on any. A group of which too few were there by then is reset.
+pub const REVIVAL_PATIENCE: Duration = Duration::from_mins(10);
+/// When members ask again meanwhile.
+pub const REVIVAL_RETRY: Duration = Duration::from_secs(1);
 /// Accounts that one connection watches.
 pub const WATCHED_ACCOUNTS: usize = 512;
 /// How long a device that is gone is still shown, in case it comes back.

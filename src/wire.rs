@@ -36,6 +36,7 @@ pub fn entry(item: &Item, device: DeviceId) -> v1::Entry {
             let reason = match reason {
                 SkipReason::BeforeJoin => v1::SkippedReason::BeforeJoin,
                 SkipReason::Retention => v1::SkippedReason::Retention,
+                SkipReason::Restored => v1::SkippedReason::Restored,
                 SkipReason::Expired => v1::SkippedReason::Expired,
             };
             let skipped = v1::Skipped { to: *to, reason: reason.into(), running_hash: Bytes::copy_from_slice(running_hash) };

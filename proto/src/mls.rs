@@ -1,5 +1,7 @@
 //! What two MLS implementations must agree on to meet in one group here (docs/protocol/mls.md).
 
+use sha2::{Digest as _, Sha256};
+
 /// Cipher suite `MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519` (RFC 9420, section 17.1), the default.
 pub const CIPHERSUITE: u16 = 0x0001;
 
@@ -19,6 +21,13 @@ pub const KEY_PACKAGE_NOT_BEFORE_MARGIN_SECONDS: u64 = 3600;
 pub const CONFIRMATION_TAG_LABEL: &str = "Sovereign 1.0 confirm";
 /// Length of the epoch confirmation tag in bytes.
 pub const CONFIRMATION_TAG_LENGTH: usize = 32;
+
+/// By what members of a group, and a server, recognise one public state: SHA-256 over the group's context and confirmation
+/// tag (RFC 9420, sections 8.1 and 8.2), as they are encoded, each behind its length.
+#[must_use]
+pub fn state_tag(group_context: &[u8], confirmation_tag: &[u8]) -> [u8; 32] {
+    Sha256::digest(crate::signed::labelled("State", &[group_context, confirmation_tag])).into()
+}
 
 /// Epochs behind the newest one of which a client still reads messages.
 pub const MAX_PAST_EPOCHS: usize = 5;

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use data_encoding::HEXLOWER;
@@ -82,6 +82,29 @@ impl Manifest {
         let path = backup.join(FILE_NAME);
         private_file::write(&path, format!("{text}\n").as_bytes()).map_err(|error| Failure::io(path.display(), &error))
     }
+
+    /// Reads that of a backup, and holds it against what this binary knows.
+    pub(super) fn read(backup: &Path) -> Result<Self, Failure> {
+        let path = backup.join(FILE_NAME);
+        let content = private_file::read(&path, SMALL_BYTES_MAX).map_err(|error| Failure::io(path.display(), &error))?;
+        let none = || Failure::new(Exit::Usage, format_args!("{} is no backup: it has no {FILE_NAME}", backup.display()));
+        let manifest: Self = serde_json::from_slice(&content.ok_or_else(none)?)
+            .map_err(|error| Failure::new(Exit::Configuration, format_args!("{} is damaged: {error}", path.display())))?;
+        if manifest.format != FORMAT {
+            let text =
+                format_args!("the backup was made by version {} in a form that this binary does not know", manifest.made_by);
+            return Err(Failure::new(Exit::Configuration, text));
+        }
+        let strange = manifest.files.iter().find(|entry| entry.name != DATABASE && !SMALL_FILES.contains(&entry.name.as_str()));
+        if let Some(strange) = strange {
+            let text = format_args!("the backup lists {:?}, which is none of a server's files", strange.name);
+            return Err(Failure::new(Exit::Configuration, text));
+        }
+        if !manifest.files.iter().any(|entry| entry.name == DATABASE) {
+            return Err(Failure::new(Exit::Configuration, "the backup holds no database"));
+        }
+        Ok(manifest)
+    }
 }
 
 impl Entry {
@@ -90,6 +113,11 @@ impl Entry {
         let path = directory.join(name);
         let (bytes, sha256) = hash(&path, passed).map_err(|error| Failure::io(path.display(), &error))?;
         Ok(Self { name: name.to_owned(), bytes, sha256 })
+    }
+
+    /// The same file below another directory.
+    pub(super) fn path(&self, directory: &Path) -> PathBuf {
+        directory.join(&self.name)
     }
 }
 

@@ -19,6 +19,7 @@ mod operator;
 mod progress;
 mod ready;
 mod reload;
+mod restore;
 mod serve;
 mod service_manager;
 mod session;
@@ -47,6 +48,7 @@ Examples:
   sovereign config print                           every key with its value, and where that came from
   sovereign doctor                                 is all well, and if not, what to do; exit 1 if something is broken
   sovereign backup /mnt/backup/today               everything, verified, while the server runs
+  sovereign restore /mnt/backup/today              that, into an empty data directory
   sovereign ca export > ca.pem                     the local authority, for clients that ask for a file
 
 A key of the configuration is a flag (--server-name), a variable (SOVEREIGN_SERVER_NAME) and a line of sovereign.toml
@@ -88,6 +90,8 @@ enum Verb {
     Doctor(doctor::Arguments),
     /// Copy the whole server, verified, into a new directory, while it runs or not.
     Backup(backup::Arguments),
+    /// Put a backup back, into a directory in which no server is.
+    Restore(restore::Arguments),
     /// The local certificate authority.
     #[command(subcommand)]
     Ca(authority::Verb),
@@ -128,6 +132,7 @@ fn verb(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Failu
         Verb::Status(arguments) => status::run(&arguments, &flags.load()?),
         Verb::Doctor(arguments) => doctor::run(&arguments, &flags.load()?),
         Verb::Backup(arguments) => backup::run(&arguments, &flags.load()?),
+        Verb::Restore(arguments) => restore::run(&arguments, &flags.load()?),
         Verb::Ca(verb) => authority::run(&verb, &flags.load()?),
         Verb::Config(verb) => configuration::run(&verb, &flags.load()?),
     }

@@ -17,6 +17,7 @@ use super::{
     flags::Flags,
     ready::Ready,
     reload::Reload,
+    restore,
     service_manager::ServiceManager,
     upkeep, welcome,
 };
@@ -44,6 +45,10 @@ async fn serve(flags: Flags, running: Config, telemetry: Telemetry) -> Result<()
     let config = &running;
     let mut signals = Signals::listen().map_err(|error| Failure::io("signals", &error))?;
     let directory = DataDir::open(&config.data)?;
+    if restore::is_unfinished(directory.path()) {
+        let text = "a restore was interrupted here: run sovereign restore again";
+        return Err(Failure::new(Exit::Configuration, text));
+    }
     let data = directory.path();
     Ready::clear(data).map_err(|error| Failure::io("ready.json", &error))?;
     let first_start = !data.join(server_key::FILE_NAME).exists();

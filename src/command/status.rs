@@ -41,7 +41,7 @@ fn facts_of(status: &GetStatusResponse, running: bool) -> Vec<(&'static str, Str
     facts.extend([
         ("accounts", format!("{}, {} of them disabled", status.accounts, status.accounts_disabled)),
         ("devices", format!("{} active, {} wait for approval", status.devices_active, status.devices_pending)),
-        ("groups", format!("{}, {} behind, {} frozen", status.groups, status.groups_behind, status.groups_frozen)),
+        ("groups", groups(status)),
         ("backlog", format!("{} entries not delivered", status.undelivered)),
         ("notices", format!("{} on their way", status.notices_open)),
         ("key packages", format!("{} in stock, {} devices run low", status.key_packages, status.devices_low)),
@@ -49,6 +49,14 @@ fn facts_of(status: &GetStatusResponse, running: bool) -> Vec<(&'static str, Str
         ("disk", format!("{} free, {} kept in reserve{low}", size(status.disk_free_bytes), size(status.disk_reserve_bytes))),
     ]);
     facts
+}
+
+fn groups(status: &GetStatusResponse) -> String {
+    let mut said = format!("{}, {} behind, {} frozen", status.groups, status.groups_behind, status.groups_frozen);
+    if status.groups_suspended > 0 {
+        said.extend([format!(", {} wait for their members since a restore", status.groups_suspended)]);
+    }
+    said
 }
 
 fn object(status: &GetStatusResponse, running: bool) -> Value {
@@ -64,6 +72,7 @@ fn object(status: &GetStatusResponse, running: bool) -> Value {
         "groups": status.groups,
         "groups_behind": status.groups_behind,
         "groups_frozen": status.groups_frozen,
+        "groups_suspended": status.groups_suspended,
         "undelivered": status.undelivered,
         "key_packages": status.key_packages,
         "devices_low": status.devices_low,

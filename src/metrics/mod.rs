@@ -76,6 +76,8 @@ pub struct Gauges {
     pub groups_behind: u64,
     /// Groups that wait for their reset.
     pub groups_frozen: u64,
+    /// Groups that wait, after a restore, until their members have said where they stand.
+    pub groups_suspended: u64,
     /// Entries not acknowledged, each counted once for each device.
     pub backlog: u64,
     /// Key packages in stock.

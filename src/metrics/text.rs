@@ -60,6 +60,7 @@ impl Snapshot {
             ("groups", "Groups in use", gauges.groups),
             ("groups_behind", "Groups that wait for a commit of a member", gauges.groups_behind),
             ("groups_frozen", "Groups that wait for their reset", gauges.groups_frozen),
+            ("groups_suspended", "Groups that wait for their members after a restore", gauges.groups_suspended),
             ("backlog_entries", "Entries not acknowledged, once for each device", gauges.backlog),
             ("key_packages", "Key packages in stock", gauges.key_packages),
             ("devices_low", "Devices that run low on key packages", gauges.devices_low),

@@ -17,6 +17,7 @@ mod new_group;
 mod policy;
 mod proposal;
 mod refused;
+mod revival;
 mod revive;
 mod roster;
 mod shelf;
@@ -34,6 +35,7 @@ pub use key_package::{KeyPackageFacts, check_key_package};
 pub use new_group::check_new_group;
 pub use proposal::{Pending, ProposalChecked, check_proposal};
 pub use refused::Refused;
+pub use revival::{check_revival, state_tag};
 pub use state::{Member, PublicState};
 
 use std::{

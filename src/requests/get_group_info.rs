@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sovereign_proto::v1::{GetGroupInfoRequest, GetGroupInfoResponse};
 
-use super::{Handle, parse};
+use super::{Handle, parse, submit_commit::suspended};
 use crate::{caller::Device, refusal::Refusal, server::Server, store::Membership};
 
 impl Handle for GetGroupInfoRequest {
@@ -17,6 +17,9 @@ impl Handle for GetGroupInfoRequest {
             return Err(Refusal::not_found());
         }
         let state = server.store.group_state(group).await?.ok_or_else(Refusal::not_found)?;
+        if state.suspended {
+            return Err(suspended());
+        }
         Ok(GetGroupInfoResponse { group_info: state.group_info, epoch: state.epoch, seq: state.epoch_seq })
     }
 }

@@ -24,6 +24,7 @@ impl Handle for GetStatusRequest {
             groups: census.groups,
             groups_behind: census.groups_behind,
             groups_frozen: census.groups_frozen,
+            groups_suspended: census.groups_suspended,
             undelivered: census.undelivered,
             key_packages: census.key_packages,
             devices_low: census.devices_low,

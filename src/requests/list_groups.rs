@@ -24,6 +24,8 @@ impl Handle for ListGroupsRequest {
             joined: group.joined,
             leaving: group.leaving,
             frozen: group.frozen,
+            suspended: group.suspended,
+            welcome_lost: group.welcome_lost,
             successor: group.successor.map(|successor| bytes(successor.as_bytes())).unwrap_or_default(),
             request: group.request_of.is_some(),
             added_by: group.request_of.map(|adder| bytes(adder.as_bytes())).unwrap_or_default(),

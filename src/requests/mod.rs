@@ -68,6 +68,7 @@ pub mod receipts;
 mod reserve_group;
 mod reset_group;
 mod reset_password;
+mod revive_group;
 mod revoke_device;
 mod revoke_invite;
 mod send_message;

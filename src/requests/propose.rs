@@ -7,7 +7,7 @@ use sovereign_proto::v1::{ProposeRequest, ProposeResponse};
 
 use super::{
     Handle, answers, parse,
-    submit_commit::{frozen, server_behind},
+    submit_commit::{frozen, server_behind, suspended},
 };
 use crate::{
     caller::Device,
@@ -39,6 +39,9 @@ impl Handle for ProposeRequest {
         if header.group != group {
             return Err(Refusal::invalid("the proposal is of another group"));
         }
+        if stored.suspended {
+            return Err(suspended());
+        }
         if header.epoch < stored.epoch {
             return Err(Refusal::stale_epoch(answers::stale(server, group, device.device, stored.epoch).await?));
         }
@@ -62,6 +65,7 @@ impl Handle for ProposeRequest {
             }
             ProposeOutcome::NotFound => Err(Refusal::not_found()),
             ProposeOutcome::Frozen => Err(frozen()),
+            ProposeOutcome::Suspended => Err(suspended()),
             ProposeOutcome::TooMany => Err(Refusal::new(
                 sovereign_proto::v1::FailureCode::QuotaExceeded,
                 "the epoch has all the proposals it may have: wait for the next commit",

@@ -6,7 +6,7 @@ use sovereign_proto::v1::{SendMessageRequest, SendMessageResponse};
 
 use super::{
     Handle, answers, parse,
-    submit_commit::{frozen, server_behind},
+    submit_commit::{frozen, server_behind, suspended},
 };
 use crate::{
     caller::Device,
@@ -41,6 +41,7 @@ impl Handle for SendMessageRequest {
                 Err(Refusal::stale_epoch(answers::stale(server, group, device.device, current_epoch).await?))
             }
             AppendOutcome::Frozen => Err(frozen()),
+            AppendOutcome::Suspended => Err(suspended()),
             AppendOutcome::ServerBehind => Err(server_behind()),
         }
     }

@@ -45,6 +45,9 @@ impl Handle for SubmitCommitRequest {
             return Err(Refusal::invalid("the commit is of another group"));
         }
         let stored = server.store.group_state(group).await?.ok_or_else(Refusal::not_found)?;
+        if stored.suspended {
+            return Err(suspended());
+        }
         if stored.frozen {
             return Err(frozen());
         }
@@ -170,6 +173,7 @@ async fn store(
             Err(Refusal::invalid("an added device has no open claim for this group, is not active, or is in it already"))
         }
         CommitOutcome::Frozen => Err(frozen()),
+        CommitOutcome::Suspended => Err(suspended()),
     }
 }
 
@@ -216,6 +220,11 @@ async fn rejected(
 /// The group's members could not process a commit: only a reset helps.
 pub fn frozen() -> Refusal {
     Refusal::forbidden("the group is frozen: its last commit could not be processed by its members, so it has to be reset")
+}
+
+/// The store was restored: where the group stands is known by its members only.
+pub fn suspended() -> Refusal {
+    Refusal::unavailable("the server was restored from a backup: the group waits until its members are there", 1000)
 }
 
 /// Only a restored server sees an epoch above its own.

@@ -152,14 +152,14 @@ impl Txn<'_> {
         Ok(EnrolOutcome::Enrolled)
     }
 
-    fn knows_device(&self, device: &NewDevice) -> Sql<bool> {
+    pub(super) fn knows_device(&self, device: &NewDevice) -> Sql<bool> {
         self.db
             .prepare_cached("SELECT 1 FROM devices WHERE device_id = ?1 OR device_key = ?2")?
             .exists(params![device.device_id, Blob(device.device_key)])
     }
 
     /// The device with its own log, which it reads from the start.
-    fn enrol(&mut self, account_no: i64, device: &NewDevice, state: DeviceState, now: UnixMs) -> Sql<()> {
+    pub(super) fn enrol(&mut self, account_no: i64, device: &NewDevice, state: DeviceState, now: UnixMs) -> Sql<()> {
         let log_no = self.new_log(&LogId::Device(device.device_id))?;
         self.db
             .prepare_cached("INSERT INTO devices (device_id, account_no, device_key, state, created_at, own_log_no) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?

@@ -45,12 +45,12 @@ struct Coming {
 }
 
 /// A leaf that a commit removes.
-struct Going {
-    device: KnownDevice,
-    id: DeviceId,
-    window_no: i64,
+pub(super) struct Going {
+    pub(super) device: KnownDevice,
+    pub(super) id: DeviceId,
+    pub(super) window_no: i64,
     /// Not revoked: it reads on up to the commit, and is told.
-    reads_on: bool,
+    pub(super) reads_on: bool,
 }
 
 /// Hashes made before the writer is asked.
@@ -119,6 +119,9 @@ impl Txn<'_> {
         }
         if !self.may_commit(plan, group, committer)? {
             return Ok(Err(CommitOutcome::NotFound));
+        }
+        if group.suspended {
+            return Ok(Err(CommitOutcome::Suspended));
         }
         if plan.from_epoch > group.epoch {
             return Ok(Err(CommitOutcome::ServerBehind));
@@ -298,7 +301,9 @@ impl Txn<'_> {
         let epoch = group.epoch + 1;
         let last_removal = if plan.removed.is_empty() { group.last_removal_epoch } else { epoch };
         self.db
-            .prepare_cached("UPDATE groups SET epoch = ?2, epoch_seq = ?3, last_removal_epoch = ?4 WHERE log_no = ?1")?
+            .prepare_cached(
+                "UPDATE groups SET epoch = ?2, epoch_seq = ?3, last_removal_epoch = ?4, revived_epoch = NULL WHERE log_no = ?1",
+            )?
             .execute(params![group.no, U(epoch), U(seq), U(last_removal)])?;
         self.db
             .prepare_cached("UPDATE group_infos SET group_info = ?2 WHERE log_no = ?1")?
@@ -308,7 +313,7 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn close_window(&mut self, going: &Going, leave: (Seq, Hash), now: u64, replaced: bool) -> Sql<()> {
+    pub(super) fn close_window(&mut self, going: &Going, leave: (Seq, Hash), now: u64, replaced: bool) -> Sql<()> {
         if replaced {
             return self.db.prepare_cached("DELETE FROM windows WHERE window_no = ?1")?.execute([going.window_no]).map(drop);
         }
@@ -320,7 +325,7 @@ impl Txn<'_> {
             .map(drop)
     }
 
-    fn tell_removed(&mut self, going: &Going, group: GroupId, leave_seq: Seq, now: u64) -> Sql<()> {
+    pub(super) fn tell_removed(&mut self, going: &Going, group: GroupId, leave_seq: Seq, now: u64) -> Sql<()> {
         let body = RemovedEntry { group_id: Bytes::copy_from_slice(&group.0), leave_seq }.encode_to_vec();
         let entry = NewEntry::unicast(Kind::Removed, Bytes::from(body), now);
         self.append_entry(LogId::Device(going.id), going.device.log_no, entry).map(drop)

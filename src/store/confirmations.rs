@@ -47,7 +47,7 @@ impl Txn<'_> {
         if !matches!(rosters::membership(self.db, group.no, device)?, Membership::Member | Membership::Leaving) {
             return Ok(ConfirmOutcome::NotFound);
         }
-        if epoch != group.epoch || group.frozen {
+        if epoch != group.epoch || group.frozen || group.suspended {
             return Ok(ConfirmOutcome::Noted { frozen: group.frozen });
         }
         let tag = match verdict {

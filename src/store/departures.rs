@@ -53,7 +53,7 @@ impl Store {
             let sql =
                 "SELECT group_id FROM devices JOIN windows AS own USING (device_no) JOIN groups ON groups.log_no = own.log_no
                        WHERE device_id = ?1 AND devices.state = 1 AND leave_seq IS NULL AND own.state = 0 AND removal_asked = 0
-                         AND frozen = 0 AND (
+                         AND frozen = 0 AND suspended = 0 AND (
                            EXISTS (SELECT 1 FROM windows AS going WHERE going.log_no = own.log_no
                                    AND going.removal_asked > 0 AND going.leave_seq IS NULL)
                            OR EXISTS (SELECT 1 FROM add_tasks WHERE add_tasks.log_no = own.log_no))

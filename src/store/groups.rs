@@ -61,7 +61,8 @@ impl Store {
     ) -> Answer<Vec<GroupSummary>> {
         self.read(move |db| {
             let sql =
-                "SELECT group_id, epoch, max(device_id = ?2 AND windows.state = 0), max(removal_asked = 1), frozen, successor,
+                "SELECT group_id, epoch, max(device_id = ?2 AND windows.state = 0), max(removal_asked = 1), frozen, successor, suspended,
+                              max(device_id = ?2 AND windows.state = 0 AND revived = 1),
                               (SELECT adder.account_id FROM group_requests JOIN accounts AS adder ON adder.account_no = added_by
                                WHERE group_requests.account_no = accounts.account_no AND group_requests.log_no = groups.log_no)
                        FROM accounts JOIN devices USING (account_no) JOIN windows USING (device_no)
@@ -78,7 +79,9 @@ impl Store {
                         leaving: row.get(3)?,
                         frozen: row.get(4)?,
                         successor: row.get(5)?,
-                        request_of: row.get(6)?,
+                        suspended: row.get(6)?,
+                        welcome_lost: row.get(7)?,
+                        request_of: row.get(8)?,
                     })
                 })?
                 .collect()
@@ -180,8 +183,7 @@ impl Txn<'_> {
 }
 
 fn group_state(db: &Connection, group: GroupId) -> Sql<Option<GroupState>> {
-    let sql =
-        "SELECT log_no, epoch, group_info, epoch_seq, frozen FROM groups JOIN group_infos USING (log_no) WHERE group_id = ?1";
+    let sql = "SELECT log_no, epoch, group_info, epoch_seq, frozen, suspended, revived_epoch IS epoch FROM groups JOIN group_infos USING (log_no) WHERE group_id = ?1";
     let found = db
         .prepare_cached(sql)?
         .query_one([group], |row| {
@@ -191,6 +193,8 @@ fn group_state(db: &Connection, group: GroupId) -> Sql<Option<GroupState>> {
                 epoch_seq: uint(row, 3)?,
                 proposals: Vec::new(),
                 frozen: row.get(4)?,
+                suspended: row.get(5)?,
+                revived: row.get(6)?,
                 removals: Vec::new(),
             };
             Ok((row.get(0)?, state))

@@ -34,6 +34,8 @@ pub(super) struct KnownGroup {
     pub(super) epoch: Epoch,
     pub(super) last_removal_epoch: Epoch,
     pub(super) frozen: bool,
+    /// The store was restored, and members have not said yet where the group stands.
+    pub(super) suspended: bool,
 }
 
 impl KnownGroup {
@@ -129,9 +131,15 @@ impl Txn<'_> {
         }
         let group = self
             .db
-            .prepare_cached("SELECT log_no, epoch, last_removal_epoch, frozen FROM groups WHERE group_id = ?1")?
+            .prepare_cached("SELECT log_no, epoch, last_removal_epoch, frozen, suspended FROM groups WHERE group_id = ?1")?
             .query_one([id], |row| {
-                Ok(KnownGroup { no: row.get(0)?, epoch: uint(row, 1)?, last_removal_epoch: uint(row, 2)?, frozen: row.get(3)? })
+                Ok(KnownGroup {
+                    no: row.get(0)?,
+                    epoch: uint(row, 1)?,
+                    last_removal_epoch: uint(row, 2)?,
+                    frozen: row.get(3)?,
+                    suspended: row.get(4)?,
+                })
             })
             .optional()?;
         if let Some(group) = group {

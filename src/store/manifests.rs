@@ -7,12 +7,15 @@ use rusqlite::{OptionalExtension as _, params};
 use super::{
     Answer, Store,
     engine::Txn,
-    types::{DeviceState, Hash, NewManifest, PublishOutcome},
+    options::days_ms,
+    restoration,
+    types::{DeviceState, Hash, NewDevice, NewManifest, PublishOutcome},
     values::{Blob, Sql, U, uint},
 };
 use crate::{
-    ids::{AccountId, DeviceId, GroupId},
-    limits::MANIFESTS_PER_ACCOUNT,
+    clock::UnixMs,
+    ids::{AccountId, DeviceId, GroupId, LogId},
+    limits::{DEVICES_PER_ACCOUNT, MANIFESTS_PER_ACCOUNT},
 };
 
 /// A device's row as a manifest decides over it.
@@ -63,7 +66,7 @@ impl Txn<'_> {
             new.devices.iter().map(|device| (device.device_id, device.device_key)).collect();
         let vouched =
             known.iter().filter(|row| row.state != DeviceState::Revoked && listed.get(&row.id) == Some(&row.key)).count();
-        if vouched != listed.len() {
+        if vouched != listed.len() && !self.enrol_forgotten(account_no, &known, &listed, new.now)? {
             return Ok(PublishOutcome::UnknownDevice);
         }
 
@@ -88,6 +91,43 @@ impl Txn<'_> {
         groups.sort_unstable();
         groups.dedup();
         Ok(PublishOutcome::Published { activated, revoked, groups })
+    }
+
+    /// After a restore an account may vouch for devices that were enrolled since the backup: they are enrolled again.
+    /// False: the store was not restored of late, or some device is another's, revoked, or one too many.
+    fn enrol_forgotten(
+        &mut self,
+        account_no: i64,
+        known: &[Row],
+        listed: &HashMap<DeviceId, [u8; 32]>,
+        now: UnixMs,
+    ) -> Sql<bool> {
+        let restored: Option<U> = self.db.query_one("SELECT restored_at FROM meta", [], |row| row.get(0))?;
+        if restored.is_none_or(|at| now > at.0.saturating_add(days_ms(self.options.commit_days))) {
+            return Ok(false);
+        }
+        let (forgotten, others): (Vec<_>, Vec<_>) = listed.iter().partition(|(id, _)| !known.iter().any(|row| row.id == **id));
+        let vouched = |(id, key): &(&DeviceId, &[u8; 32])| {
+            known.iter().any(|row| row.id == **id && row.key == **key && row.state != DeviceState::Revoked)
+        };
+        let room =
+            (DEVICES_PER_ACCOUNT as usize).saturating_sub(known.iter().filter(|row| row.state != DeviceState::Revoked).count());
+        if !others.iter().all(vouched) || forgotten.len() > room {
+            return Ok(false);
+        }
+        for (id, key) in &forgotten {
+            if self.knows_device(&NewDevice { device_id: **id, device_key: **key })? {
+                return Ok(false);
+            }
+        }
+        let generation: u64 = self.db.query_one("SELECT store_generation FROM meta", [], |row| uint(row, 0))?;
+        for (id, key) in forgotten {
+            let device = NewDevice { device_id: *id, device_key: *key };
+            self.enrol(account_no, &device, DeviceState::Active, now)?;
+            // Its log had entries, too, whose seqs are not given again.
+            restoration::pass_over(self.db, &LogId::Device(*id), generation)?;
+        }
+        Ok(true)
     }
 
     /// Appends to the chain.

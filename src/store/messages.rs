@@ -69,7 +69,9 @@ impl Txn<'_> {
 }
 
 fn refusal(group: KnownGroup, epoch: u64) -> Option<AppendOutcome> {
-    if group.frozen {
+    if group.suspended {
+        Some(AppendOutcome::Suspended)
+    } else if group.frozen {
         Some(AppendOutcome::Frozen)
     } else if epoch > group.epoch {
         Some(AppendOutcome::ServerBehind)

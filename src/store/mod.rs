@@ -35,6 +35,8 @@ mod pages;
 mod proposals;
 mod receipts;
 mod relations;
+mod restoration;
+mod revivals;
 mod rosters;
 mod sessions;
 mod strangers;
@@ -72,6 +74,7 @@ pub use self::{
     lock::{DataDir, OpenError},
     maintenance::TrimReport,
     options::Options,
+    restoration::{Restored, restore},
     types::*,
 };
 use crate::{

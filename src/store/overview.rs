@@ -20,11 +20,20 @@ const ACCOUNT: &str =
     (SELECT count(*) FROM devices WHERE devices.account_no = accounts.account_no AND state = 1),
     (SELECT count(*) FROM devices WHERE devices.account_no = accounts.account_no AND state = 0)
   FROM accounts";
-const DEVICE: &str = "SELECT device_no, device_id, username, state, devices.created_at, last_seen,
+/// Seqs behind the cursors of windows, without those that a restore passed over.
+const UNDELIVERED: &str = "coalesce(sum(coalesce(leave_seq, next_seq - 1) - cursor
+    - coalesce((SELECT sum(to_seq - max(from_seq - 1, cursor)) FROM gaps
+                WHERE gaps.log_no = windows.log_no AND to_seq > cursor AND to_seq <= coalesce(leave_seq, next_seq - 1)), 0)), 0)";
+
+fn device_sql() -> String {
+    format!(
+        "SELECT device_no, device_id, username, state, devices.created_at, last_seen,
     (SELECT count(*) FROM key_packages WHERE key_packages.device_no = devices.device_no AND last_resort = 0),
-    (SELECT coalesce(sum(coalesce(leave_seq, next_seq - 1) - cursor), 0) FROM windows JOIN logs USING (log_no)
+    (SELECT {UNDELIVERED} FROM windows JOIN logs USING (log_no)
      WHERE windows.device_no = devices.device_no AND windows.state < 2)
-  FROM devices JOIN accounts USING (account_no)";
+  FROM devices JOIN accounts USING (account_no)"
+    )
+}
 
 impl Store {
     /// Accounts behind a name in the order of their names, deleted ones included, at most `limit` (and never
@@ -47,10 +56,10 @@ impl Store {
     pub fn device_overviews(&self, account: Option<AccountId>, after: u64, limit: usize) -> Answer<Vec<DeviceOverview>> {
         self.read(move |db| {
             let Some(account) = account else {
-                let sql = format!("{DEVICE} WHERE device_no > ?1 ORDER BY device_no LIMIT ?2");
+                let sql = format!("{} WHERE device_no > ?1 ORDER BY device_no LIMIT ?2", device_sql());
                 return db.prepare_cached(&sql)?.query_map(params![U(after), page(limit)], device)?.collect();
             };
-            let sql = format!("{DEVICE} WHERE account_id = ?3 AND device_no > ?1 ORDER BY device_no LIMIT ?2");
+            let sql = format!("{} WHERE account_id = ?3 AND device_no > ?1 ORDER BY device_no LIMIT ?2", device_sql());
             db.prepare_cached(&sql)?.query_map(params![U(after), page(limit), account], device)?.collect()
         })
     }
@@ -58,7 +67,7 @@ impl Store {
     /// The newest devices of an account, newest first, at most 256.
     pub fn newest_devices(&self, account: AccountId) -> Answer<Vec<DeviceOverview>> {
         self.read(move |db| {
-            let sql = format!("{DEVICE} WHERE account_id = ?1 ORDER BY device_no DESC LIMIT ?2");
+            let sql = format!("{} WHERE account_id = ?1 ORDER BY device_no DESC LIMIT ?2", device_sql());
             db.prepare_cached(&sql)?.query_map(params![account, page(PAGE_MAX - 1)], device)?.collect()
         })
     }
@@ -118,9 +127,8 @@ pub(super) fn census(db: &Connection, low: u32) -> Sql<Census> {
              UNION SELECT log_no FROM add_tasks)",
         )?,
         groups_frozen: number("SELECT count(*) FROM groups WHERE frozen = 1 AND successor IS NULL")?,
-        undelivered: number(
-            "SELECT coalesce(sum(coalesce(leave_seq, next_seq - 1) - cursor), 0) FROM windows JOIN logs USING (log_no) WHERE state < 2",
-        )?,
+        groups_suspended: number("SELECT count(*) FROM groups WHERE suspended = 1")?,
+        undelivered: number(&format!("SELECT {UNDELIVERED} FROM windows JOIN logs USING (log_no) WHERE windows.state < 2"))?,
         key_packages,
         devices_low,
         notices_open: number("SELECT count(*) FROM notices")?,

@@ -87,13 +87,13 @@ impl Reading<'_> {
                 break;
             }
             if entry.seq > position + 1 {
-                items.push(gone(position + 1, entry.seq - 1, entry.time, previous));
+                items.push(self.gone(position + 1, entry.seq - 1, entry.time, previous)?);
             }
             (position, rows_read) = (entry.seq, rows_read + 1);
             items.push(self.given(entry, &previous));
         }
         if !full && rows_read < limit && position < end {
-            items.push(gone(position + 1, end, self.now, end_hash));
+            items.push(self.gone(position + 1, end, self.now, end_hash)?);
             position = end;
         }
         Ok(Page { items, head: end, more: position < end, ended: window.left.is_some() && position == end })
@@ -158,13 +158,13 @@ impl Reading<'_> {
                 break;
             }
             if entry.seq + 1 < below {
-                items.push(gone(entry.seq + 1, below - 1, entry.time, hash));
+                items.push(self.gone(entry.seq + 1, below - 1, entry.time, hash)?);
             }
             (below, hash, rows_read) = (entry.seq, previous, rows_read + 1);
             items.push(self.given(entry, &previous));
         }
         if !full && rows_read < room && below > window.join_seq + 1 {
-            items.push(gone(window.join_seq + 1, below - 1, self.now, hash));
+            items.push(self.gone(window.join_seq + 1, below - 1, self.now, hash)?);
             below = window.join_seq + 1;
         }
         Ok(below)
@@ -180,6 +180,14 @@ impl Reading<'_> {
         Item::Skipped { from, to, reason: SkipReason::Expired, time, running_hash }
     }
 
+    /// Seqs of a window of which nothing is left.
+    fn gone(&self, from: Seq, to: Seq, time: UnixMs, running_hash: Hash) -> Sql<Item> {
+        let sql = "SELECT 1 FROM gaps WHERE log_no = ?1 AND to_seq >= ?2 AND from_seq <= ?3";
+        let restored = self.db.prepare_cached(sql)?.exists(params![self.log_no, U(from), U(to)])?;
+        let reason = if restored { SkipReason::Restored } else { SkipReason::Retention };
+        Ok(Item::Skipped { from, to, reason, time, running_hash })
+    }
+
     /// The running hash at a seq inside a window, if the entry behind it is still there; zeros if it is not: then the
     /// client asked from inside a gap and gets the hash with the gap's end.
     fn hash_at(&self, seq: Seq) -> Sql<Hash> {
@@ -192,10 +200,6 @@ fn entries(condition: &str) -> String {
     format!(
         "SELECT {COLUMNS} FROM entries LEFT JOIN devices ON device_no = sender LEFT JOIN bodies USING (body_no) WHERE {condition} LIMIT ?3"
     )
-}
-
-fn gone(from: Seq, to: Seq, time: UnixMs, running_hash: Hash) -> Item {
-    Item::Skipped { from, to, reason: SkipReason::Retention, time, running_hash }
 }
 
 /// The numbers of a log and a device. Another device's log is none.

@@ -58,6 +58,9 @@ impl Txn<'_> {
         if !open || !rosters::is_active(self.db, sender.no)? {
             return Ok(ProposeOutcome::NotFound);
         }
+        if known.suspended {
+            return Ok(ProposeOutcome::Suspended);
+        }
         if known.frozen {
             return Ok(ProposeOutcome::Frozen);
         }

@@ -92,7 +92,12 @@ fn key_packages(census: &Census) -> Finding {
 }
 
 fn groups(census: &Census) -> Finding {
-    let says = format!("{}; {} behind, {} frozen", census.groups, census.groups_behind, census.groups_frozen);
+    let Census { groups, groups_behind, groups_frozen, groups_suspended, .. } = census;
+    let says = format!("{groups}; {groups_behind} behind, {groups_frozen} frozen, {groups_suspended} suspended since a restore");
+    if *groups_suspended > 0 {
+        let remedy = "they go on by themselves when enough of their members have connected";
+        return Finding::warning("groups", says, remedy);
+    }
     if census.groups_frozen > 0 {
         let remedy = "a member has to replace each frozen one: sov group reset NAME";
         return Finding::warning("groups", says, remedy);

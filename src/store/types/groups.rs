@@ -22,6 +22,10 @@ pub struct GroupState {
     pub proposals: Vec<Bytes>,
     /// Sends and commits are refused; reading goes on, and it may be reset.
     pub frozen: bool,
+    /// The store was restored: nothing is taken until the members have said where the group stands.
+    pub suspended: bool,
+    /// It was, and no commit followed yet.
+    pub revived: bool,
     /// Leaves that have to go at the next commit: of accounts that are leaving, and of revoked devices.
     pub removals: Vec<Leaf>,
 }
@@ -64,6 +68,7 @@ pub enum CreateOutcome {
 }
 
 /// A group as its members' devices list it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct GroupSummary {
     /// Its id.
     pub group: GroupId,
@@ -75,6 +80,10 @@ pub struct GroupSummary {
     pub leaving: bool,
     /// It waits for its reset.
     pub frozen: bool,
+    /// The store was restored: it waits for its members.
+    pub suspended: bool,
+    /// The asking device was found to be a leaf when the group was revived; its Welcome is gone.
+    pub welcome_lost: bool,
     /// The group that replaced it.
     pub successor: Option<GroupId>,
     /// Who added the account, while it has accepted neither that one nor the group.

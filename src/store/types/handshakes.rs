@@ -70,6 +70,8 @@ pub enum CommitOutcome {
     BadAdd(DeviceId),
     /// The group waits for its reset.
     Frozen,
+    /// The store was restored: the group waits for its members.
+    Suspended,
 }
 
 /// How a proposal ended.
@@ -93,6 +95,8 @@ pub enum ProposeOutcome {
     NotFound,
     /// The group waits for its reset.
     Frozen,
+    /// The store was restored: the group waits for its members.
+    Suspended,
     /// The epoch has its bounded number of proposals.
     TooMany,
 }

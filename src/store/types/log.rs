@@ -93,6 +93,8 @@ pub enum Item {
 /// Why a device does not get what stands in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipReason {
+    /// Passed over when the store was restored: what stood there, if anything, is not known any more.
+    Restored,
     /// It stands before the device's join.
     BeforeJoin,
     /// It is gone: everybody else has passed it, or it is too old.

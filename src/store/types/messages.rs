@@ -62,6 +62,8 @@ pub enum AppendOutcome {
     },
     /// The group waits for its reset.
     Frozen,
+    /// The store was restored: the group waits for its members.
+    Suspended,
     /// The message's epoch is above the group's.
     ServerBehind,
 }

@@ -12,6 +12,7 @@ mod notices;
 mod overview;
 mod presence;
 mod relations;
+mod revivals;
 mod sessions;
 
 pub use self::{
@@ -27,6 +28,7 @@ pub use self::{
     overview::{AccountOverview, Census, Deletion, DeviceOverview, DiskUse, RevokeOutcome},
     presence::{Movement, Movements, Privacy, PrivacyChange, Receipt, Seen},
     relations::{Contact, Relation, RelationChange, RelationChanged, SetRelationOutcome},
+    revivals::{Revival, ReviveOutcome, Revived},
     sessions::{NewToken, RotateOutcome, SignInOutcome, SignedIn},
 };
 

@@ -70,6 +70,8 @@ pub struct Census {
     pub groups_behind: u64,
     /// Wait for their reset.
     pub groups_frozen: u64,
+    /// Wait, after a restore, until their members have said where they stand.
+    pub groups_suspended: u64,
     /// Entries not acknowledged durably, each counted once for each device.
     pub undelivered: u64,
     /// In stock of active devices, those of last resort not counted.

@@ -138,6 +138,23 @@ impl TestServer {
         child.kill().await.expect("the server can be killed");
     }
 
+    /// Puts a backup in the place of a server that does not run, and starts it. What was there lies beside it.
+    pub async fn restore(&mut self, backup: &Path) {
+        assert!(self.child.is_none(), "the server still runs");
+        let aside = (0..).map(|number| self.directory.path().join(format!("data.old-{number}")));
+        let aside = aside.into_iter().find(|path| !path.exists()).expect("some name is free");
+        fs::rename(self.data(), aside).expect("the old directory can be moved aside");
+        self.operate(&["restore", backup.to_str().expect("the path is UTF-8")]).await;
+        self.restart().await;
+    }
+
+    /// A backup of the server as it is; where it is.
+    pub async fn backup(&self, name: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        self.operate(&["backup", path.to_str().expect("the path is UTF-8")]).await;
+        path
+    }
+
     /// SIGTERM; the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);

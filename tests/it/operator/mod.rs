@@ -7,6 +7,7 @@ mod doctor;
 mod metrics;
 mod notices;
 mod reload;
+mod restore;
 mod service;
 mod status;
 

@@ -33,6 +33,7 @@ mod publish_manifest;
 mod reserve_group;
 mod reset_group;
 mod reset_password;
+mod revive_group;
 mod revoke_device;
 mod revoke_invite;
 mod send_message;
