@@ -136,7 +136,7 @@ async fn sign_in_once(endpoint: &Endpoint, pipes: Option<Pipes>, credentials: Cr
     let (connection, mut events) = Connection::start(endpoint.clone(), pipes, credentials, Box::new(Vec::new));
     let outcome = loop {
         match events.recv().await {
-            Some(ConnectionEvent::SignedIn(session)) => break Ok(Some(session)),
+            Some(ConnectionEvent::SignedIn { session, .. }) => break Ok(Some(session)),
             Some(ConnectionEvent::State(ConnectionState::Stopped, _)) | None => break Ok(None),
             Some(ConnectionEvent::State(ConnectionState::Backoff { .. }, cause)) => break Err(Error::Network(cause.to_string())),
             Some(_) => {}

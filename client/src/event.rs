@@ -189,6 +189,8 @@ pub enum Alarm {
     },
     /// Members cannot process the group's last commit: nobody sends until one of them resets it.
     Frozen,
+    /// The server was restored from a backup.
+    ServerRestored,
 }
 
 impl fmt::Display for Alarm {
@@ -201,6 +203,9 @@ impl fmt::Display for Alarm {
             Self::Manifest { account } => write!(f, "the device list of {account} does not hold together"),
             Self::IdentityChanged { account } => write!(f, "the identity of {account} has changed"),
             Self::UnknownDevice { account } => write!(f, "a device that {account} never listed is in the group"),
+            Self::ServerRestored => f.write_str(
+                "the server was restored from a backup: what was said since that was made may be missing on devices that were away",
+            ),
             Self::UnknownWelcome => f.write_str("a Welcome is for secrets that this device does not have"),
             Self::Roles { by } => write!(f, "a commit of {by} breaks the group's rules"),
             Self::Frozen => {

@@ -19,6 +19,8 @@ pub(super) struct Verified {
     pub(super) bytes_in_flight: usize,
     /// How often a healthy server is heard at least.
     pub(super) heartbeat_interval: Duration,
+    /// Another one than last time: the server was restored from a backup.
+    pub(super) store_generation: u64,
 }
 
 /// Checks that the Hello comes from the server whose id the invite link named. `Err` holds the reason, for people.
@@ -44,6 +46,7 @@ pub(super) fn verify(hello: &v1::Hello, server_id: &[u8; 32]) -> Result<Verified
             0 => 30_000,
             interval => interval.clamp(1000, 600_000),
         })),
+        store_generation: hello.store_generation,
     })
 }
 

@@ -76,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Life<S> {
             pending: Pending::new(used, verified.requests_in_flight, verified.bytes_in_flight),
             frame_bytes: verified.frame_bytes,
             held: None,
-            untold: VecDeque::from([ConnectionEvent::SignedIn(session)]),
+            untold: VecDeque::from([ConnectionEvent::SignedIn { session, generation: verified.store_generation }]),
             closing: None,
             silence_max,
             silence: Box::pin(sleep(silence_max)),

@@ -93,7 +93,12 @@ pub enum ConnectionEvent {
     /// The connection changed its state.
     State(ConnectionState, Cause),
     /// The answer to the sign-in; follows `State(Syncing)` and comes before every push of this connection.
-    SignedIn(v1::Session),
+    SignedIn {
+        /// Where this device stands.
+        session: v1::Session,
+        /// The generation of the server's store.
+        generation: u64,
+    },
     /// Something the server pushed; Hello and Closing are handled inside. `Live` follows `State(Live)`.
     Push(v1::push::Body),
 }

@@ -59,6 +59,7 @@ impl Work<'_> {
         }
         if let Some(log) = self.log(id)?.filter(|log| !log.alarmed && log.cursor > 0) {
             self.effects.acknowledge.insert(id.to_vec(), log.cursor);
+            self.close_at_end(id, log.cursor)?;
         }
         Ok(need)
     }
@@ -138,9 +139,14 @@ impl Work<'_> {
                 let count = skipped.to.saturating_sub(log.cursor);
                 match skipped.reason() {
                     SkippedReason::Expired => log.expired += count,
-                    SkippedReason::Retention => {
+                    reason @ (SkippedReason::Retention | SkippedReason::Restored) => {
                         log.gone += count;
+                        if reason == SkippedReason::Restored {
+                            log.restored_at = skipped.to;
+                        }
                         self.put_group(&GroupRecord { gapped: true, ..record })?;
+                        // Commits may have been among them.
+                        self.effects.list = true;
                     }
                     _ => log.gone += count,
                 }
@@ -193,6 +199,9 @@ impl Work<'_> {
     /// A message of somebody else, or of another device of this account.
     fn heard(&mut self, record: &GroupRecord, from: DeviceRef, said: Said, view: &View, entry: &v1::Entry) -> Result<(), Error> {
         let id = record.id;
+        if self.is_repeated(&id, from, view, entry.seq)? {
+            return Ok(());
+        }
         self.check_counter(&id, from, view)?;
         self.check_view(&id, from, view, entry.seq)?;
         if self.is_hidden(record, &from.account)? {
@@ -306,7 +315,7 @@ impl Work<'_> {
     }
 }
 
-fn skipped_to(entry: &v1::Entry) -> Option<u64> {
+pub(super) fn skipped_to(entry: &v1::Entry) -> Option<u64> {
     match &entry.body {
         Some(Body::Skipped(skipped)) => Some(skipped.to),
         _ => None,

@@ -198,6 +198,7 @@ impl Work<'_> {
         let Some(bundle) = self.bundle(id)?.filter(|bundle| bundle.commit_hash == *commit_hash) else { return Ok(()) };
         let mut record = self.known_group(id)?;
         let before = if bundle.external { Vec::new() } else { self.look(id, crate::mls::Group::leaves)? };
+        (record.restored, record.closes_at) = (false, None);
         self.groups.forget(id);
         Mls::adopt(self.tx, &bundle.diff)?;
         self.tx.remove(Space::Bundle, id)?;

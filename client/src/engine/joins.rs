@@ -7,7 +7,7 @@ use sovereign_proto::{
 };
 
 use super::{
-    apply::Need,
+    apply::{Need, skipped_to},
     core::Work,
     records::{GroupRecord, InboxRecord, IntentKind, LogRecord, NoticeRecord, ParkedWelcome, Stage},
 };
@@ -90,7 +90,7 @@ impl Work<'_> {
         let mut need = Need::Nothing;
         for entry in entries {
             let log = self.log(DEVICE_LOG)?.unwrap_or(LogRecord { running: Some(START), ..LogRecord::default() });
-            if entry.seq <= log.cursor || log.alarmed {
+            if log.alarmed || (entry.seq <= log.cursor && skipped_to(entry).is_none_or(|to| to <= log.cursor)) {
                 continue;
             }
             if entry.seq > log.cursor + 1 {
@@ -123,8 +123,13 @@ impl Work<'_> {
 
     /// A commit removed this device: its window is drained.
     pub(super) fn left(&mut self, record: GroupRecord, effect: &CommitEffect) -> Result<(), Error> {
-        let id = record.id;
         tracing::debug!(epoch = effect.epoch, "removed from a group");
+        self.out(record)
+    }
+
+    /// This device's window is drained; a later one may wait behind it.
+    pub(super) fn out(&mut self, record: GroupRecord) -> Result<(), Error> {
+        let id = record.id;
         self.close_group(record)?;
         if let Some(parked) = self.tx.get::<ParkedWelcome>(Space::Parked, &id)? {
             self.tx.remove(Space::Parked, &id)?;
@@ -155,10 +160,11 @@ impl Work<'_> {
         let mut record = match known {
             Some(record) => record,
             // Nobody comes into a frozen group: this device waits for the one in its place.
-            None if summary.joined || summary.frozen => return Ok(()),
+            None if (summary.joined && !summary.welcome_lost) || summary.frozen => return Ok(()),
             None => GroupRecord::new(id, Stage::Outside),
         };
-        if !summary.joined && !summary.leaving && matches!(record.stage, Stage::Awaited | Stage::Left) {
+        let may_come = (!summary.joined && !summary.leaving) || summary.welcome_lost;
+        if may_come && matches!(record.stage, Stage::Awaited | Stage::Left) {
             record.stage = Stage::Outside;
         }
         if record.stage == Stage::Active
@@ -234,6 +240,7 @@ impl Work<'_> {
         record.leaving = false;
         record.frozen = false;
         record.replayed = false;
+        (record.restored, record.closes_at) = (false, None);
         record.added_by = welcome.added_by;
         // What was accepted since is told by relations, which may be here before the Welcome.
         let accepted = match &record.added_by {
@@ -253,7 +260,15 @@ impl Work<'_> {
         let waits = matches!(record.stage, Stage::Awaited | Stage::Outside);
         // An active group learns of it from the removing commit at the end of its window; a later window may have
         // begun behind it.
-        if waits && drained { self.close_group(record) } else { Ok(()) }
+        if waits && drained {
+            return self.close_group(record);
+        }
+        if record.stage == Stage::Active {
+            self.put_group(&GroupRecord { closes_at: Some(entry.leave_seq), ..record })?;
+            let cursor = self.log(&id)?.unwrap_or_default().cursor;
+            self.close_at_end(&id, cursor)?;
+        }
+        Ok(())
     }
 
     /// Removes the MLS state and what was staged on it.

@@ -23,6 +23,7 @@ mod records;
 mod relations;
 mod remote;
 mod reset;
+mod restores;
 mod submit;
 #[cfg(test)]
 mod tests;

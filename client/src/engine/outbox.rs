@@ -59,7 +59,8 @@ impl Work<'_> {
         match (record.stage, record) {
             (Stage::Left, _) => return closed("this device is not a member any more"),
             (_, GroupRecord { leaving: true, .. }) => return closed("you are leaving it"),
-            (_, GroupRecord { frozen: true, .. }) => return Err(frozen()),
+            // After a restore it waits for the group in its place.
+            (_, GroupRecord { frozen: true, restored: false, .. }) => return Err(frozen()),
             (_, GroupRecord { blocked: Some(reason), .. }) => return Err(Error::UnknownDevice(reason.clone())),
             (Stage::Active, _) => {}
             _ => return Ok(()),

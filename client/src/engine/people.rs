@@ -102,14 +102,7 @@ impl Engine {
                 break;
             }
         }
-        self.run(|work| {
-            let pin = work.pin(&account)?;
-            if pin.is_some_and(|pin| !pin.changed && pin.version > found.manifest_version) {
-                let account = work.name_of(&account)?;
-                work.alarm(None, Alarm::Manifest { account });
-            }
-            Ok(account)
-        })
+        self.run(|work| work.judge_version(account, found.manifest_version))
     }
 }
 
@@ -136,13 +129,28 @@ impl Work<'_> {
         Ok(Ok(pin))
     }
 
+    /// A server that has an older list of devices than this device withholds the newer one; but not one that was restored
+    /// from a backup, before the account's own devices have told it again.
+    fn judge_version(&mut self, account: [u8; 16], served: u64) -> Result<[u8; 16], Error> {
+        let Some(mut pin) = self.pin(&account)? else { return Ok(account) };
+        if pin.version > served && !pin.changed && !pin.restored {
+            let account = self.name_of(&account)?;
+            self.alarm(None, Alarm::Manifest { account });
+        } else if pin.restored && served >= pin.version {
+            pin.restored = false;
+            self.put_pin(&pin)?;
+        }
+        Ok(account)
+    }
+
     /// Takes the next links of a chain; what does not continue it is not taken and gives the alarm.
     fn follow_chain(&mut self, account: [u8; 16], manifests: &[v1::Manifest]) -> Result<Pin, Error> {
         let mut pin = self.pin(&account)?.ok_or_else(|| Error::NotFound("no such account".to_owned()))?;
         for manifest in manifests {
             match pin.extend(manifest) {
-                // Out of order: another task was faster.
-                Ok(()) | Err(PinError::OutOfOrder) => {}
+                Ok(()) => self.keep_own_manifest(&pin, manifest)?,
+                // Another task was faster.
+                Err(PinError::OutOfOrder) => {}
                 Err(PinError::Malformed | PinError::Diverging | PinError::Forged) => {
                     self.alarm(None, Alarm::Manifest { account: pin.username.clone() });
                     break;

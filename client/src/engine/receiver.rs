@@ -26,7 +26,7 @@ pub(crate) async fn receive(engine: Arc<Engine>, mut events: mpsc::Receiver<Conn
                     engine.on_live();
                 }
             }
-            ConnectionEvent::SignedIn(session) => engine.on_session(&session),
+            ConnectionEvent::SignedIn { session, generation } => engine.on_session(&session, generation),
             ConnectionEvent::Push(push) => {
                 // What was not applied is not acknowledged, and comes again.
                 if let Err(error) = engine.on_push(push).await {
@@ -38,7 +38,10 @@ pub(crate) async fn receive(engine: Arc<Engine>, mut events: mpsc::Receiver<Conn
 }
 
 impl Engine {
-    fn on_session(self: &Arc<Self>, session: &v1::Session) {
+    fn on_session(self: &Arc<Self>, session: &v1::Session, generation: u64) {
+        if let Err(error) = self.run(|work| work.notice_generation(generation)) {
+            tracing::warn!(%error, "the server's generation was not noted");
+        }
         if session.device_state() == v1::DeviceState::Active {
             self.on_stock(session.key_package_stock.unwrap_or_default());
             self.appear();
@@ -52,10 +55,13 @@ impl Engine {
             }) else {
                 return;
             };
-            if version > known
-                && let Err(error) = engine.learn(account).await
-            {
-                tracing::debug!(%error, "the own manifests were not read");
+            let caught_up = match version.cmp(&known) {
+                std::cmp::Ordering::Greater => engine.learn(account).await,
+                std::cmp::Ordering::Less => engine.tell_manifests(version).await,
+                std::cmp::Ordering::Equal => Ok(()),
+            };
+            if let Err(error) = caught_up {
+                tracing::debug!(%error, "the own manifests were not exchanged");
             }
         });
     }

@@ -39,6 +39,9 @@ pub(crate) struct LogRecord {
     /// The epoch in which this device came in: it has no keys of earlier ones, in which others may go on to send a while.
     #[serde(default)]
     pub(crate) joined_in: u64,
+    /// Where it goes on since the server was last restored; 0: it never was.
+    #[serde(default)]
+    pub(crate) restored_at: u64,
 }
 
 impl LogRecord {
@@ -108,6 +111,15 @@ pub(crate) struct GroupRecord {
     /// The group in its place: the server and a member agree on it.
     #[serde(default)]
     pub(crate) successor: Option<[u8; 32]>,
+    /// The server was restored, and has not said yet whether the group goes on from this device's state.
+    #[serde(default)]
+    pub(crate) restored: bool,
+    /// How often the server did not know the group since.
+    #[serde(default)]
+    pub(crate) unknown: u32,
+    /// The device's window ends here, though no commit that removes it may be left to say so.
+    #[serde(default)]
+    pub(crate) closes_at: Option<u64>,
 }
 
 /// What a message says.
@@ -290,6 +302,9 @@ impl GroupRecord {
             replaces: None,
             named_successor: None,
             successor: None,
+            restored: false,
+            unknown: 0,
+            closes_at: None,
         }
     }
 

@@ -89,7 +89,7 @@ impl Work<'_> {
         if !record.frozen {
             record.frozen = true;
             self.put_group(&record)?;
-            if record.successor.is_none() {
+            if record.successor.is_none() && !record.restored {
                 self.alarm(Some(*id), Alarm::Frozen);
             }
         }
@@ -210,6 +210,7 @@ impl Work<'_> {
         let (leaves, roles, epoch) = self.look(&id, |group| (group.leaves(), group.roles(), group.epoch()))?;
         former.successor = Some(id);
         former.frozen = true;
+        former.restored = false;
         record.direct_key = record.direct_key.or(former.direct_key);
         if let Some(key) = record.direct_key {
             self.tx.put(Space::Direct, &key, &id)?;

@@ -21,6 +21,7 @@ pub(super) struct Workers(HashMap<[u8; 32], bool>);
 /// What a group needs next.
 enum Step {
     Create,
+    Revive,
     Submit,
     JoinExternally,
     Verify,
@@ -76,6 +77,7 @@ impl Engine {
     async fn step(self: &Arc<Self>, id: &[u8; 32]) -> Result<bool, Error> {
         match self.next_step(id)? {
             Step::Create => self.create(id).await?,
+            Step::Revive => self.revive(id).await?,
             Step::Submit => self.submit(id).await?,
             Step::JoinExternally => self.join_externally(id).await?,
             Step::Verify => self.verify_members(id).await?,
@@ -99,6 +101,14 @@ impl Engine {
             }
             if record.stage == Stage::Creating {
                 return Ok(Step::Create);
+            }
+            if record.restored && record.stage == Stage::Active {
+                // Until the group in its place is here, what waits goes on waiting.
+                match (record.successor, record.named_successor) {
+                    (Some(_), _) => {}
+                    (None, Some(_)) => return Ok(Step::Rest),
+                    (None, None) => return Ok(Step::Revive),
+                }
             }
             if work.bundle(id)?.is_some() {
                 return Ok(Step::Submit);

@@ -21,6 +21,9 @@ pub(crate) struct Pin {
     pub(crate) former: Vec<PinnedDevice>,
     /// The server names another identity key than the pinned one: nothing is sent to this account.
     pub(crate) changed: bool,
+    /// The server was restored since, and may not have the newest versions again yet.
+    #[serde(default)]
+    pub(crate) restored: bool,
 }
 
 /// A device that the account vouches for, or did.
@@ -56,6 +59,7 @@ impl Pin {
             devices: Vec::new(),
             former: Vec::new(),
             changed: false,
+            restored: false,
         }
     }
 

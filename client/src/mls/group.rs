@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use openmls::prelude::{GroupId, MlsGroup, MlsMessageOut, OpenMlsProvider as _};
-use sovereign_proto::mls::{CONFIRMATION_TAG_LABEL, CONFIRMATION_TAG_LENGTH, Policy, ROLES_EXTENSION, Roles};
+use openmls::prelude::{GroupId, MlsGroup, MlsMessageOut, OpenMlsProvider as _, tls_codec::Serialize as _};
+use sovereign_proto::mls::{CONFIRMATION_TAG_LABEL, CONFIRMATION_TAG_LENGTH, Policy, ROLES_EXTENSION, Roles, state_tag};
 
 use super::{Leaf, Mls, MlsError, Provider, config, device_of, invalid};
 use crate::vault::{Diff, Tx};
@@ -69,6 +69,14 @@ impl Mls {
     pub(crate) fn confirmation_tag(&self, group: &Group, commit_hash: &[u8; 32]) -> Result<Vec<u8>, MlsError> {
         let context = [group.0.group_id().as_slice(), &group.epoch().to_be_bytes(), commit_hash].concat();
         group.0.export_secret(&self.crypto, CONFIRMATION_TAG_LABEL, &context, CONFIRMATION_TAG_LENGTH).map_err(invalid)
+    }
+
+    /// The group's public state as a `GroupInfo` signed by this device, and its tag.
+    pub(crate) fn public_state(&self, group: &Group) -> Result<(Vec<u8>, [u8; 32]), MlsError> {
+        let info = group.0.export_group_info(&self.crypto, &*self.key, true).map_err(invalid)?;
+        let context = group.0.public_group().group_context().tls_serialize_detached().map_err(invalid)?;
+        let tag = group.0.confirmation_tag().tls_serialize_detached().map_err(invalid)?;
+        Ok((info.to_bytes().map_err(invalid)?, state_tag(&context, &tag)))
     }
 
     /// Removes every secret of the group.

@@ -18,5 +18,6 @@ mod presence;
 mod processes;
 mod races;
 mod resets;
+mod restores;
 mod secrets;
 mod signals;

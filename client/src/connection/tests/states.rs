@@ -35,7 +35,7 @@ async fn signs_in_with_a_proof_of_its_key_and_tells_every_step() {
     while told.len() < 6 {
         told.push(match bench.events.recv().await.expect("an event") {
             ConnectionEvent::State(state, _) => format!("{state:?}"),
-            ConnectionEvent::SignedIn(_) => "SignedIn".to_owned(),
+            ConnectionEvent::SignedIn { .. } => "SignedIn".to_owned(),
             ConnectionEvent::Push(push::Body::Live(_)) => "PushLive".to_owned(),
             ConnectionEvent::Push(_) => "Push".to_owned(),
         });

@@ -164,7 +164,7 @@ impl FakeServer {
             ..v1::Session::default()
         };
         let _ = events.try_send(ConnectionEvent::State(ConnectionState::Syncing, Cause::Requested));
-        let _ = events.try_send(ConnectionEvent::SignedIn(session));
+        let _ = events.try_send(ConnectionEvent::SignedIn { session, generation: 1 });
         world.pump();
         let _ = events.try_send(ConnectionEvent::State(ConnectionState::Live, Cause::Requested));
     }

@@ -1,0 +1,146 @@
+//! The drill: people talk, a backup is made, they talk on and change who is in, the server dies and is restored from the
+//! backup. Everybody comes back with what they hold, nobody loses or doubles any of it, and they go on.
+
+use sovereign_client::{Alarm, Client, Event, GroupState, Policy};
+
+use crate::harness::{Home, TestServer, eventually};
+
+async fn texts(client: &Client, group: [u8; 32]) -> Vec<String> {
+    let history = client.history(group, 1000).await.expect("a history");
+    history.into_iter().map(|message| message.text).collect()
+}
+
+async fn until_texts(client: &Client, group: [u8; 32], wanted: &[&str]) {
+    eventually(&format!("{wanted:?}"), || async { (texts(client, group).await == wanted).then_some(()) }).await;
+}
+
+async fn joined(client: &Client, group: [u8; 32]) {
+    eventually("the group", || async { client.epoch_authenticator(group).await.ok() }).await;
+}
+
+async fn state(client: &Client, group: [u8; 32]) -> Option<GroupState> {
+    let groups = client.groups().await.expect("groups");
+    groups.into_iter().find(|known| known.id == group).map(|known| known.state)
+}
+
+/// The alarms that came, but for the one line about the restore.
+fn other_alarms(events: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<String> {
+    let mut alarms = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        if let Event::Alarm { alarm, .. } = event
+            && alarm != Alarm::ServerRestored
+        {
+            alarms.push(alarm.to_string());
+        }
+    }
+    alarms
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_server_goes_on_where_its_members_stand() {
+    let mut server = TestServer::start().await;
+    let mut homes = Vec::new();
+    for name in ["ada", "bob", "carol", "dave", "eve"] {
+        homes.push(Home::join(&server, name).await);
+    }
+    let [ada, bob, carol, dave, eve] = homes.try_into().unwrap_or_else(|_| panic!("five homes"));
+    let (as_ada, as_bob, as_carol, as_dave, as_eve) =
+        (ada.client().await, bob.client().await, carol.client().await, dave.client().await, eve.client().await);
+    let others = ["bob", "carol", "dave"].map(str::to_owned);
+    let tea = as_ada.create_group("Tea", &others, Policy::Equal).await.expect("a group");
+    for client in [&as_bob, &as_carol, &as_dave] {
+        joined(client, tea).await;
+    }
+    as_ada.send(tea, "one").await.expect("accepted");
+    for client in [&as_bob, &as_carol, &as_dave] {
+        until_texts(client, tea, &["one"]).await;
+    }
+    as_dave.close().await;
+    let backup = server.backup("backup").await;
+
+    // What the backup does not know.
+    as_bob.send(tea, "two").await.expect("accepted");
+    until_texts(&as_carol, tea, &["one", "two"]).await;
+    as_ada.remove(tea, &["carol".to_owned()]).await.expect("removed");
+    as_ada.add(tea, &["eve".to_owned()]).await.expect("added");
+    joined(&as_eve, tea).await;
+    as_eve.send(tea, "three").await.expect("accepted");
+    for client in [&as_ada, &as_bob] {
+        until_texts(client, tea, &["one", "two", "three"]).await;
+    }
+    eventually("the removal", || async { (state(&as_carol, tea).await == Some(GroupState::Left)).then_some(()) }).await;
+    let (before, _) = as_ada.epoch_authenticator(tea).await.expect("a member");
+    for client in [as_ada, as_bob, as_carol, as_eve] {
+        client.close().await;
+    }
+    server.kill().await;
+    server.restore(&backup).await;
+
+    let (as_ada, as_bob, as_carol, as_eve) =
+        (ada.client_offline().await, bob.client_offline().await, carol.client_offline().await, eve.client_offline().await);
+    let (mut adas, mut bobs) = (as_ada.events(), as_bob.events());
+    // Said while the group waits for its members; it goes as soon as that is over.
+    as_ada.send(tea, "four").await.expect("accepted");
+    assert_eq!(as_ada.epoch_authenticator(tea).await.expect("a member").0, before, "the group was taken as it was");
+    for client in [&as_ada, &as_bob] {
+        until_texts(client, tea, &["one", "two", "three", "four"]).await;
+    }
+    until_texts(&as_eve, tea, &["three", "four"]).await;
+    assert_eq!(state(&as_carol, tea).await, Some(GroupState::Left), "who was removed does not come back");
+    assert_eq!((other_alarms(&mut adas), other_alarms(&mut bobs)), (Vec::new(), Vec::new()));
+
+    // Who was away has what the backup has, and what is said from now on.
+    let as_dave = dave.client().await;
+    eventually("Dave's way back", || async {
+        let members = as_ada.epoch_authenticator(tea).await.ok()?;
+        (as_dave.epoch_authenticator(tea).await.ok()? == members).then_some(())
+    })
+    .await;
+    as_bob.send(tea, "five").await.expect("accepted");
+    until_texts(&as_dave, tea, &["one", "five"]).await;
+    as_dave.send(tea, "six").await.expect("accepted");
+    until_texts(&as_ada, tea, &["one", "two", "three", "four", "five", "six"]).await;
+    until_texts(&as_eve, tea, &["three", "four", "five", "six"]).await;
+    as_ada.update(tea).await.expect("commits go on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_with_somebody_the_server_has_forgotten_is_reset_by_itself() {
+    let mut server = TestServer::start().await;
+    let (ada, bob) = (Home::join(&server, "ada").await, Home::join(&server, "bob").await);
+    let (a, b) = (ada.client().await, bob.client().await);
+    let tea = a.create_group("Tea", &["bob".to_owned()], Policy::Equal).await.expect("a group");
+    joined(&b, tea).await;
+    a.send(tea, "one").await.expect("accepted");
+    until_texts(&b, tea, &["one"]).await;
+    let backup = server.backup("backup").await;
+    let zoe = Home::join(&server, "zoe").await;
+    let z = zoe.client().await;
+    a.add(tea, &["zoe".to_owned()]).await.expect("added");
+    joined(&z, tea).await;
+    z.send(tea, "two").await.expect("accepted");
+    until_texts(&b, tea, &["one", "two"]).await;
+    for client in [a, b, z] {
+        client.close().await;
+    }
+    server.kill().await;
+    server.restore(&backup).await;
+
+    let (a, b) = (ada.client_offline().await, bob.client_offline().await);
+    let new = a.send(tea, "three").await.expect("accepted where the conversation goes on").group;
+    assert_ne!(new, tea);
+    for client in [&a, &b] {
+        eventually("the successor", || async {
+            let groups = client.groups().await.expect("groups");
+            (groups.len() == 1 && groups[0].id == new && groups[0].former == [tea]).then_some(())
+        })
+        .await;
+        until_texts(client, new, &["one", "two", "three"]).await;
+    }
+    let mut names: Vec<String> =
+        a.groups().await.expect("groups")[0].members.iter().map(|member| member.username.clone()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["ada", "bob"]);
+    b.send(new, "four").await.expect("accepted");
+    until_texts(&a, new, &["one", "two", "three", "four"]).await;
+}
