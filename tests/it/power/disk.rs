@@ -184,10 +184,13 @@ impl File {
                         let end = data.len().min((offset + at) / SECTOR * SECTOR + SECTOR - offset);
                         if cut.takes(luck, dice) {
                             Change::Write(offset + at, data.slice(at..end)).apply(&mut content);
-                        } else if cut.takes(luck, dice) {
-                            // The length is known already, the data is not.
-                            let length = content.len().max(offset + end);
-                            content.resize(length, 0);
+                        } else {
+                            // The length may be known already where the data is not.
+                            let length_known = cut.takes(luck, dice);
+                            if length_known {
+                                let length = content.len().max(offset + end);
+                                content.resize(length, 0);
+                            }
                         }
                         at = end;
                     }

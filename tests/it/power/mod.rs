@@ -93,7 +93,7 @@ impl Tally {
                     println!("{fault:?}, cut behind operation {moment}, unsynced {cut:?}: {what}");
                 }
             }
-            if self.images % IMAGES_PER_START == 0 {
+            if self.images.is_multiple_of(IMAGES_PER_START) {
                 let root = place();
                 lay_out(&image, root.path());
                 serve(root, story, position).await;

@@ -100,7 +100,7 @@ pub async fn tell(plan: Plan, dice: &mut Dice) -> Story {
         let sizes = |dice: &mut Dice| (0..plan.messages).map(|_| 1 + dice.below(plan.bytes_max)).collect::<Vec<_>>();
         let (adas, bobs) = (sizes(dice), sizes(dice));
         let [adas, bobs] = tokio::join!(ada.burst(&adas, &disk), bob.burst(&bobs, &disk)).into();
-        let last = adas.iter().chain(&bobs).map(|promise| promise.seq()).max().unwrap_or(0);
+        let last = adas.iter().chain(&bobs).map(Promise::seq).max().unwrap_or(0);
         told.promises.extend(adas.into_iter().chain(bobs));
         tokio::join!(ada.follow(&id, last), bob.follow(&id, last));
         if round % 2 == 1 {

@@ -94,7 +94,7 @@ async fn reopen(root: &Path, story: &Story, position: u64, verdict: &mut Verdict
     let told = |error: &dyn fmt::Display| format!("it does not open: {error}");
     let data = DataDir::open(root.join("data")).map_err(|error| told(&error))?;
     let options = Options { disk_reserve: 0, ..Options::default() };
-    let store = Store::open(&data, options, Clock::default()).map_err(|error| told(&error))?;
+    let reopened = Store::open(&data, options, Clock::default()).map_err(|error| told(&error))?;
     let sent = |promise: &&Promise| matches!(promise.fact, Fact::Sent { .. });
     let before = story.promises.iter().filter(sent).filter(|promise| promise.position <= position);
     let after = story.promises.iter().filter(sent).filter(|promise| promise.position > position);
@@ -102,13 +102,13 @@ async fn reopen(root: &Path, story: &Story, position: u64, verdict: &mut Verdict
     let last = last.split_off(last.len().saturating_sub(SENT_AGAIN));
     for promise in last.into_iter().chain(after.take(SENT_AGAIN)) {
         let Fact::Sent { seq, .. } = &promise.fact else { continue };
-        let outcome = store.append(again(&promise.fact)).await.map_err(|error| format!("it takes no message: {error:?}"))?;
+        let outcome = reopened.append(again(&promise.fact)).await.map_err(|error| format!("it takes no message: {error:?}"))?;
         if promise.position <= position {
             let same = matches!(outcome, AppendOutcome::Duplicate { seq: found, .. } if found == *seq);
             verdict.unless(same, Fault::Lost, || format!("message {seq} was sent again: {outcome:?}"));
         }
     }
-    store.close().await.map_err(|error| format!("it does not close: {error:?}"))
+    reopened.close().await.map_err(|error| format!("it does not close: {error:?}"))
 }
 
 fn again(fact: &Fact) -> Append {

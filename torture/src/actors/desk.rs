@@ -171,7 +171,7 @@ fn short(authenticator: &[u8]) -> String {
 fn class_of(alarm: &Alarm) -> Class {
     match alarm {
         Alarm::LogMismatch | Alarm::SplitView { .. } | Alarm::Frozen | Alarm::Roles { .. } => Class::Fork,
-        Alarm::SenderCounter { .. } | Alarm::Unreadable { .. } => Class::Lost,
+        Alarm::SenderCounter { .. } | Alarm::Unreadable { .. } | Alarm::ServerRestored => Class::Lost,
         Alarm::UnknownWelcome => Class::Torn,
         Alarm::Manifest { .. } | Alarm::IdentityChanged { .. } | Alarm::UnknownDevice { .. } => Class::Phantom,
     }

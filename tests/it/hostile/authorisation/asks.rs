@@ -127,6 +127,10 @@ impl Cast {
                 ConfirmEpochRequest { group_id, epoch, verdict }.into_body()
             }
             "ResetGroup" => ResetGroupRequest { group_id, epoch, new_group_id: reserved, group_info: new_group_info }.into_body(),
+            "ReviveGroup" => {
+                let tag = Bytes::from_static(&[1; 32]);
+                ReviveGroupRequest { group_id, epoch, tag, group_info: member.group_info(group) }.into_body()
+            }
             "SendMessage" => send_request(&group_id, member.message(group, "hello")).into_body(),
             "FetchEntries" => FetchEntriesRequest { group_id, ..Default::default() }.into_body(),
             "MarkRead" => MarkReadRequest { group_id, seq: 1 }.into_body(),
@@ -259,6 +263,7 @@ fn simple(request: &str) -> Body {
         "CreateInvite" => CreateInviteRequest { uses: 1, expires_in_seconds: 3600, administrator: false }.into_body(),
         "ListInvites" => ListInvitesRequest {}.into_body(),
         "GetStatus" => GetStatusRequest {}.into_body(),
+        "BackUp" => BackUpRequest { directory: String::new() }.into_body(),
         other => panic!("how is {other} asked?"),
     }
 }

@@ -92,6 +92,7 @@ table! {
     ConfirmEpochRequest       { "a group"     => "U  F  U  U  F  | DDN DNN DNN DNN DNN" }
     ResetGroupRequest         { "a group"     => "U  F  U  U  F  | CCN CNN CNN CNN CNN",
                                 "a new group" => "U  F  U  U  F  | C   C   C   C   C" }
+    ReviveGroupRequest        { "a group"     => "U  F  U  U  F  | DDN DNN DNN DNN DNN" }
     // Messages
     SendMessageRequest        { "a group"     => "U  F  U  U  F  | DDN DNN DNN DNN DNN" }
     FetchEntriesRequest       { "a group"     => "U  F  U  U  F  | DDN DDN DNN DNN DNN" }
@@ -117,4 +118,6 @@ table! {
     EndSessionRequest         { "a session"   => "U  F  U  U -DN | F   F   F   F   F" }
     SendNoticeRequest         { "a name"      => "U  F  U  U -DN | F   F   F   F   F" }
     GetStatusRequest          { "nothing"     => "U  F  U  U  D  | F   F   F   F   F" }
+    // The operator names no directory: admitted, and told so.
+    BackUpRequest             { "nothing"     => "U  F  U  U  I  | F   F   F   F   F" }
 }
