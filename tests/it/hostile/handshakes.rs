@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use openmls::prelude::OpenMlsProvider as _;
+use sovereign::entropy;
 use sovereign_proto::v1::{
     Failure, FailureCode, OutgoingMessage, ProposeRequest, SubmitCommitRequest, SubmitCommitResponse,
     submit_commit_response::Outcome,
@@ -43,10 +44,10 @@ fn told(answer: Result<SubmitCommitResponse, Failure>) -> Result<&'static str, F
     }
 }
 
-/// Ada and Bob two epochs on, and Mallory, who has a group of her own.
+/// Ada and Bob more epochs on than messages may be late, and Mallory, who has a group of her own.
 async fn scene(server: &TestServer) -> (Seat, Seat, Person, Vec<u8>) {
     let (mut ada, bob) = pair(server).await;
-    for _ in 0..2 {
+    for _ in 0..5 {
         let bundle = ada.person.member.update(&mut ada.group);
         ada.person.submit(&mut ada.group, &bundle).await;
     }
@@ -140,7 +141,8 @@ async fn messages_and_proposals_of_another_epoch_or_group_are_refused_and_leave_
     };
     for (said, wanted) in [(0, StaleEpoch), (epoch + 1, Conflict), (1 << 63, Conflict), (u64::MAX, Conflict)] {
         let ciphertext = with_epoch(&message.ciphertext, said);
-        let request = send_request(&id, OutgoingMessage { ciphertext, ..message.clone() });
+        let client_id = entropy::random::<16>().to_vec().into();
+        let request = send_request(&id, OutgoingMessage { client_id, ciphertext, ..message.clone() });
         check(format!("a message of epoch {said}"), ada.person.raw.call(request.clone()).await.err().map(|f| f.code()), wanted);
         check(format!("a stranger's message of epoch {said}"), mallory.raw.call(request).await.err().map(|f| f.code()), NotFound);
         let request = ProposeRequest { group_id: id.clone().into(), proposal: with_epoch(&leave, said) };
