@@ -101,7 +101,30 @@ impl Link for ExchangeLink {
 
 impl Drop for ExchangeLink {
     fn drop(&mut self) {
-        self.open.forget(&self.id);
+        self.open.end(&self.id, self.stream.farewell());
         self.stream.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, time::Duration};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_misses_its_polls_is_gone_and_one_that_asks_stays() {
+        let stream = Arc::new(Stream::new(100));
+        let mut link = ExchangeLink::new(Arc::clone(&stream), Arc::default(), Id::parse(&"A".repeat(43)).expect("an id"));
+        let began = monotonic();
+        let asking = async {
+            for _ in 0..3 {
+                let turn = stream.take(0, 0, Vec::new()).expect("taken");
+                stream.reply(turn, Duration::from_secs(25)).await;
+            }
+        };
+        let (event, ()) = tokio::join!(poll_fn(|cx| link.poll(cx, true)), asking);
+        assert!(matches!(event, Event::In(Incoming::Io)), "{event:?}");
+        assert_eq!(began.elapsed().as_secs(), 75 + GONE_AFTER.as_secs(), "two missed polls after the last answer");
     }
 }

@@ -21,7 +21,10 @@ use sovereign_proto::exchange;
 use tokio::time::timeout;
 
 pub(super) use self::sessions::Exchanges;
-use self::stream::{Refused, Reply};
+use self::{
+    sessions::Farewell,
+    stream::{Refused, Reply},
+};
 use super::{Sessions, upgrade};
 use crate::session::Peer;
 
@@ -89,9 +92,14 @@ async fn post<S: Sessions>(
     body: Body,
 ) -> Result<Response, Response> {
     let head = Head::read(headers).ok_or_else(|| said(StatusCode::BAD_REQUEST, "a sovereign- header cannot be read\n"))?;
-    let gone = || said(StatusCode::GONE, "this session is over: open another one\n");
+    let over = |id: &sessions::Id| match exchanges.farewell(id) {
+        Some(Farewell { code, accepted }) => {
+            answer(id, &Reply { frames: Vec::new(), sent: head.received, received: accepted, closed: Some(code) })
+        }
+        None => said(StatusCode::GONE, "this session is over: open another one\n"),
+    };
     let (id, stream) = if let Some(id) = head.session {
-        (id, exchanges.find(&id).ok_or_else(gone)?)
+        (id, exchanges.find(&id).ok_or_else(|| over(&id))?)
     } else {
         let credential = upgrade::bearer(headers).map_err(upgrade::Refused::response)?;
         let opened = exchanges.open(Peer { address, credential, operator: false });
@@ -106,7 +114,7 @@ async fn post<S: Sessions>(
     let frames = exchange::split(&body).ok_or_else(|| said(StatusCode::BAD_REQUEST, "the body is not made of whole frames\n"))?;
     let turn = stream.take(head.received, head.sent, frames).map_err(|refused| match refused {
         Refused::Gap => said(StatusCode::CONFLICT, "frames are missing before these, or confirmed that were never sent\n"),
-        Refused::Over => gone(),
+        Refused::Over => over(&id),
     })?;
     if head.closed {
         stream.leave();

@@ -2,11 +2,13 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use axum::http::HeaderValue;
 use data_encoding::BASE64URL_NOPAD;
+use lru::LruCache;
 
 use super::{link::ExchangeLink, stream::Stream};
 use crate::{
@@ -31,17 +33,43 @@ impl Id {
     }
 }
 
-/// The open ones, by id.
-#[derive(Default)]
-pub(super) struct Open(Mutex<HashMap<Id, Arc<Stream>>>);
+/// Farewells that are kept for clients who have not heard theirs.
+const FAREWELLS: NonZeroUsize = NonZeroUsize::new(1024).expect("1024 is not 0");
+
+/// How a session ended that was closed with a code: said again to whoever asks, since the answer that said it may have
+/// been lost, and who was superseded or revoked has to know.
+#[derive(Clone, Copy)]
+pub(super) struct Farewell {
+    pub(super) code: u16,
+    /// Frames of the client that were taken.
+    pub(super) accepted: u64,
+}
+
+/// The open sessions, by id, and the farewells of the last that ended.
+pub(super) struct Open(Mutex<Table>);
+
+struct Table {
+    open: HashMap<Id, Arc<Stream>>,
+    farewells: LruCache<Id, Farewell>,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self(Mutex::new(Table { open: HashMap::new(), farewells: LruCache::new(FAREWELLS) }))
+    }
+}
 
 impl Open {
-    pub(super) fn forget(&self, id: &Id) {
-        self.lock().remove(id);
+    pub(super) fn end(&self, id: &Id, farewell: Option<Farewell>) {
+        let mut table = self.lock();
+        table.open.remove(id);
+        if let Some(farewell) = farewell {
+            table.farewells.put(*id, farewell);
+        }
     }
 
-    /// Every change is one insertion or removal, so a poisoned map is still right.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Stream>>> {
+    /// Every change leaves the table right at each step, so a poisoned one is still right.
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -66,14 +94,19 @@ impl<S: Sessions> Exchanges<S> {
     }
 
     pub(super) fn find(&self, id: &Id) -> Option<Arc<Stream>> {
-        self.open.lock().get(id).cloned()
+        self.open.lock().open.get(id).cloned()
+    }
+
+    /// What a session that is over has left to say.
+    pub(super) fn farewell(&self, id: &Id) -> Option<Farewell> {
+        self.open.lock().farewells.get(id).copied()
     }
 
     /// Opens a session, if there is a place for one more of its address.
     pub(super) fn open(&self, peer: Peer) -> Option<(Id, Arc<Stream>)> {
         let place = self.admission.admit(peer.address)?;
         let (id, stream) = (Id(entropy::random()), Arc::new(Stream::new(self.frame_limit)));
-        self.open.lock().insert(id, Arc::clone(&stream));
+        self.open.lock().open.insert(id, Arc::clone(&stream));
         let link = ExchangeLink::new(Arc::clone(&stream), Arc::clone(&self.open), id);
         let session = Box::pin(self.sessions.run(link, peer));
         tokio::spawn(async move {

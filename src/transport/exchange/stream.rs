@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::sessions::Farewell;
 use crate::clock::{Instant, monotonic};
 
 /// Frames are taken while those that wait for the session have fewer bytes than this.
@@ -184,6 +185,12 @@ impl Stream {
     pub(super) fn close(&self, code: u16) {
         self.lock().closed = Some(code);
         self.changed.notify_waiters();
+    }
+
+    /// What is to be said again once the link is gone.
+    pub(super) fn farewell(&self) -> Option<Farewell> {
+        let state = self.lock();
+        state.closed.map(|code| Farewell { code, accepted: state.accepted })
     }
 
     /// The link is gone: requests are answered with what is left.
