@@ -20,35 +20,43 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{TestServer, raw::tls};
+use super::{TestServer, tls::Door};
 
 /// A running box; it ends when this is dropped.
 pub struct Middlebox {
+    /// The port of the server behind it.
+    behind: String,
     /// Where it listens, on 127.0.0.1.
-    pub port: u16,
+    port: u16,
     cut: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
 impl Middlebox {
     /// Starts in front of a server.
-    pub async fn start(server: &Arc<TestServer>) -> Self {
+    pub async fn start(server: &TestServer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let acceptor = acceptor(server);
         let cut = Arc::new(AtomicUsize::new(0));
-        let (counter, server) = (Arc::clone(&cut), Arc::clone(server));
+        let (counter, door) = (Arc::clone(&cut), Door::of(server));
+        let behind = door.port().to_owned();
         let accepting = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                let (acceptor, counter, server) = (acceptor.clone(), Arc::clone(&counter), Arc::clone(&server));
+                let (acceptor, counter, door) = (acceptor.clone(), Arc::clone(&counter), door.clone());
                 tokio::spawn(async move {
                     if let Ok(stream) = acceptor.accept(tcp).await {
-                        pass(stream, &server, &counter).await;
+                        pass(stream, &door, &counter).await;
                     }
                 });
             }
         });
-        Self { port, cut, accepting }
+        Self { behind, port, cut, accepting }
+    }
+
+    /// The link to the server, leading through this box.
+    pub fn lead(&self, link: &str) -> String {
+        link.replacen(&format!(":{}/", self.behind), &format!(":{}/", self.port), 1)
     }
 
     /// How many `WebSockets` it has cut.
@@ -64,7 +72,7 @@ impl Drop for Middlebox {
 }
 
 /// Looks at the first request of a connection; all that follows it passes.
-async fn pass(mut stream: TlsStream<TcpStream>, server: &TestServer, cut: &AtomicUsize) {
+async fn pass(mut stream: TlsStream<TcpStream>, door: &Door, cut: &AtomicUsize) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -78,7 +86,8 @@ async fn pass(mut stream: TlsStream<TcpStream>, server: &TestServer, cut: &Atomi
         let _gone = stream.shutdown().await;
         return;
     }
-    let mut onward = tls(server).await;
+    // A server that is away is away behind a box, too.
+    let Ok(mut onward) = door.connect().await else { return };
     if onward.write_all(&head).await.is_ok() {
         let _gone = copy_bidirectional(&mut stream, &mut onward).await;
     }

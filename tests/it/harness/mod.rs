@@ -1,6 +1,7 @@
 //! Real parts for the tests: the server's own binary, raw connections, MLS members made of openmls alone.
 
 pub mod attendance;
+pub mod carrier;
 pub mod control;
 pub mod desk;
 pub mod faulty_disk;
@@ -11,10 +12,11 @@ pub mod scene;
 pub mod search;
 pub mod server;
 pub mod sov;
+pub mod tls;
 
 use std::{future::Future, time::Duration};
 
-pub use self::{member::Member, raw::Raw, server::TestServer, sov::Home};
+pub use self::{carrier::Carrier, member::Member, raw::Raw, server::TestServer, sov::Home};
 
 /// Longest wait for something that should happen at once; generous, because machines are slow and noisy.
 pub const PATIENCE: Duration = Duration::from_mins(1);

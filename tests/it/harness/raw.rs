@@ -1,28 +1,28 @@
 //! A connection that knows the protocol and nothing else: for what no honest client would do.
 
-use std::{collections::VecDeque, fs, sync::Arc};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use ed25519_dalek::{Signer as _, SigningKey};
-use futures_util::{SinkExt as _, StreamExt as _};
-use http::{HeaderValue, header};
 use prost::Message as _;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
 use sovereign::entropy;
 use sovereign_proto::{
-    Call, SUBPROTOCOL, SUBPROTOCOL_TOKEN_PREFIX,
+    Call,
     manifest::{Body, Device},
     signed,
     v1::{self, Envelope, Failure, FailureCode, Hello, envelope, push},
 };
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
-use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_websockets::{ClientBuilder, Error, Message, WebSocketStream, upgrade};
+use tokio_rustls::client::TlsStream;
+use tokio_websockets::Message;
 
-use super::{TestServer, within};
+pub use super::carrier::Ended;
+use super::{
+    TestServer,
+    carrier::{Carrier, Exchange, Socket, websocket},
+    tls::Door,
+    within,
+};
 
 /// A device's keys, and those of its account.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ impl Keys {
 
 /// One connection.
 pub struct Raw {
-    socket: WebSocketStream<TlsStream<TcpStream>>,
+    socket: Socket,
     /// From its first frame.
     pub hello: Hello,
     next_id: u64,
@@ -98,7 +98,7 @@ pub struct Raw {
     answers: Vec<Envelope>,
 }
 
-/// What an upgrade carries to authenticate by, or to be refused for.
+/// What a connection brings to authenticate by, or to be refused for. All but the header is for upgrades alone.
 pub enum Carry<'a> {
     Nothing,
     Header(&'a str),
@@ -107,45 +107,32 @@ pub enum Carry<'a> {
     Query(&'a str, &'a str),
 }
 
-/// How a connection ended.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// The close code; `None`: the socket ended without one.
-    pub code: Option<u16>,
-}
-
 impl Raw {
     /// Connects and takes the `Hello`.
     pub async fn connect(server: &TestServer) -> Self {
-        Self::connect_with(server, Carry::Nothing).await.unwrap_or_else(|status| panic!("the upgrade is refused with {status}"))
+        Self::connect_over(server.carrier, server).await
     }
 
-    /// Connects with a credential; the HTTP status if the upgrade is refused.
+    /// The same, whatever the server's stories are carried by.
+    pub async fn connect_over(carrier: Carrier, server: &TestServer) -> Self {
+        let raw = Self::introduced(carrier, server, Carry::Nothing).await;
+        raw.unwrap_or_else(|status| panic!("the connection is refused with {status}"))
+    }
+
+    /// Connects with a credential; the HTTP status if that is refused.
     pub async fn connect_with(server: &TestServer, carry: Carry<'_>) -> Result<Self, u16> {
+        let of_an_upgrade = matches!(carry, Carry::Subprotocol(_) | Carry::Ticket(_) | Carry::Query(..));
+        let carrier = if of_an_upgrade { Carrier::WebSocket } else { server.carrier };
+        Self::introduced(carrier, server, carry).await
+    }
+
+    async fn introduced(carrier: Carrier, server: &TestServer, carry: Carry<'_>) -> Result<Self, u16> {
         within("a connection", async {
-            let stream = tls(server).await;
-            let query = match carry {
-                Carry::Ticket(ticket) => format!("?ticket={ticket}"),
-                Carry::Query(key, value) => format!("?{key}={value}"),
-                _ => String::new(),
-            };
-            let uri = format!("wss://localhost:{}/v1/ws{query}", port(server)).parse().expect("a uri");
-            let subprotocols = match carry {
-                Carry::Subprotocol(token) => format!("{SUBPROTOCOL}, {SUBPROTOCOL_TOKEN_PREFIX}{token}"),
-                _ => SUBPROTOCOL.to_owned(),
-            };
-            let builder = ClientBuilder::from_uri(uri);
-            let mut builder =
-                builder.add_header(header::SEC_WEBSOCKET_PROTOCOL, value(&subprotocols)).expect("a header that is allowed");
-            if let Carry::Header(token) = carry {
-                builder = builder
-                    .add_header(header::AUTHORIZATION, value(&format!("Bearer {token}")))
-                    .expect("a header that is allowed");
-            }
-            let socket = match builder.connect_on(stream).await {
-                Ok((socket, _)) => socket,
-                Err(Error::Upgrade(upgrade::Error::DidNotSwitchProtocols(status))) => return Err(status),
-                Err(error) => panic!("the upgrade fails: {error}"),
+            let door = Door::of(server);
+            let token = if let Carry::Header(token) = carry { Some(token) } else { None };
+            let socket = match carrier {
+                Carrier::WebSocket => Socket::WebSocket(Box::new(websocket::connect(&door, carry).await?)),
+                Carrier::Exchange => Socket::Exchange(Box::new(Exchange::open(&door, token).await?)),
             };
             let mut raw = Self { socket, hello: Hello::default(), next_id: 1, pushes: VecDeque::new(), answers: Vec::new() };
             match raw.push().await {
@@ -188,7 +175,12 @@ impl Raw {
 
     /// Connects and signs in.
     pub async fn sign_in(server: &TestServer, keys: &Keys) -> (Self, v1::Session) {
-        let mut raw = Self::connect(server).await;
+        Self::sign_in_over(server.carrier, server, keys).await
+    }
+
+    /// The same, whatever the server's stories are carried by.
+    pub async fn sign_in_over(carrier: Carrier, server: &TestServer, keys: &Keys) -> (Self, v1::Session) {
+        let mut raw = Self::connect_over(carrier, server).await;
         let request = raw.sign_in_request(keys);
         let response = raw.call(request).await.unwrap_or_else(|failure| panic!("sign-in refused: {}", failure.message));
         (raw, response.session.expect("a sign-in brings a session"))
@@ -288,14 +280,21 @@ impl Raw {
         }
     }
 
-    /// Sends the bytes as one binary frame, whatever they are.
+    /// Sends the bytes as one frame, whatever they are. A connection that has ended takes nothing: what follows tells why.
     pub async fn frame(&mut self, bytes: Vec<u8>) {
-        self.message(Message::binary(Bytes::from(bytes))).await;
+        self.socket.send(bytes.into()).await;
     }
 
-    /// Sends any WebSocket message. A socket that is closed already takes nothing: what follows tells why.
+    /// Sends any WebSocket message.
     pub async fn message(&mut self, message: Message) {
-        let _closed = self.socket.send(message).await;
+        websocket::send(self.socket.websocket(), message).await;
+    }
+
+    /// The network below an exchange session loses one answer in so many from here on.
+    pub fn lose_one_answer_in(&mut self, lost: usize) {
+        if let Socket::Exchange(exchange) = &mut self.socket {
+            exchange.lose_one_answer_in(lost);
+        }
     }
 
     /// The next push.
@@ -348,12 +347,19 @@ impl Raw {
 
     /// The stream below the framing.
     pub fn stream(&mut self) -> &mut TlsStream<TcpStream> {
-        self.socket.get_mut()
+        self.socket.websocket().get_mut()
+    }
+
+    /// Goes without waiting for a word, so that the server notices at once: a socket that ends, or a last request.
+    pub async fn hang_up(self) {
+        if let Socket::Exchange(exchange) = self.socket {
+            exchange.say_goodbye().await;
+        }
     }
 
     /// Gives up the framing: from here on nothing is answered, pings neither.
     pub fn deaf(self) -> Deaf {
-        Deaf { stream: self.socket.into_inner() }
+        Deaf { stream: self.socket.into_stream() }
     }
 
     /// Waits for the end.
@@ -366,15 +372,8 @@ impl Raw {
     }
 
     async fn read(&mut self) -> Result<(), Ended> {
-        let next = within("a frame of the server", self.socket.next()).await;
-        let Some(Ok(message)) = next else { return Err(Ended { code: None }) };
-        if let Some((code, _)) = message.as_close() {
-            return Err(Ended { code: Some(code.into()) });
-        }
-        if !message.is_binary() {
-            return Ok(());
-        }
-        let envelope = Envelope::decode(Bytes::from(message.into_payload())).expect("the server sends Envelopes");
+        let frame = within("a frame of the server", self.socket.next()).await?;
+        let envelope = Envelope::decode(frame).expect("the server sends Envelopes");
         match envelope.body {
             Some(envelope::Body::Push(v1::Push { body: Some(body) })) => self.pushes.push_back(body),
             _ => self.answers.push(envelope),
@@ -407,32 +406,4 @@ impl Deaf {
         }
         None
     }
-}
-
-fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("a header value")
-}
-
-fn port(server: &TestServer) -> &str {
-    server.address.rsplit(':').next().expect("an address has a port")
-}
-
-/// A TLS connection to the server, checked against its own authority.
-pub async fn tls(server: &TestServer) -> TlsStream<TcpStream> {
-    tls_on(server, TcpStream::connect(&server.address).await.expect("the server listens")).await
-}
-
-/// The same over a connection that is there.
-pub async fn tls_on(server: &TestServer, stream: TcpStream) -> TlsStream<TcpStream> {
-    let pem = fs::read(server.data().join("tls/ca.pem")).expect("the server has made its authority");
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(&pem).expect("a certificate")).expect("the authority is good");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider speaks TLS 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").expect("a name");
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("the TLS handshake succeeds")
 }

@@ -15,7 +15,7 @@ use tokio::{
     sync::OnceCell,
 };
 
-use super::{eventually, faulty_disk::FaultyDisk, within};
+use super::{Carrier, eventually, faulty_disk::FaultyDisk, middlebox::Middlebox, within};
 
 /// A running server with its data directory, which goes when this goes.
 pub struct TestServer {
@@ -25,6 +25,10 @@ pub struct TestServer {
     pub address: String,
     arguments: Vec<String>,
     environment: Vec<(&'static str, PathBuf)>,
+    /// What carries raw connections; people reach the server as it says, too.
+    pub carrier: Carrier,
+    /// Cuts the `WebSockets` of people, where requests are to carry everything.
+    middlebox: OnceCell<Middlebox>,
     /// Learned from a link when somebody asks for it first.
     endpoint: OnceCell<Endpoint>,
 }
@@ -37,7 +41,13 @@ impl TestServer {
 
     /// Starts with further arguments of `serve`.
     pub async fn start_with(arguments: &[&str]) -> Self {
+        Self::over(Carrier::chosen(), arguments).await
+    }
+
+    /// Starts with further arguments of `serve`, for connections of one kind.
+    pub async fn over(carrier: Carrier, arguments: &[&str]) -> Self {
         let mut server = Self::new(tempfile::tempdir().expect("a temporary directory"), arguments);
+        server.carrier = carrier;
         server.restart().await;
         server
     }
@@ -73,6 +83,8 @@ impl TestServer {
             address: "127.0.0.1:0".to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             environment: Vec::new(),
+            carrier: Carrier::chosen(),
+            middlebox: OnceCell::new(),
             endpoint: OnceCell::new(),
         }
     }
@@ -196,9 +208,13 @@ impl TestServer {
         run(Path::new(env!("CARGO_BIN_EXE_sovereign")), arguments, &self.data()).await
     }
 
-    /// A fresh invite link.
+    /// A fresh invite link. Where requests carry everything, it leads through a network that cuts `WebSockets`.
     pub async fn invite(&self) -> String {
-        self.operate(&["invite", "create", "--uses", "1000"]).await.trim().to_owned()
+        let link = self.operate(&["invite", "create", "--uses", "1000"]).await.trim().to_owned();
+        match self.carrier {
+            Carrier::WebSocket => link,
+            Carrier::Exchange => self.middlebox.get_or_init(|| Middlebox::start(self)).await.lead(&link),
+        }
     }
 
     /// Where it is reached and by what it is recognised.

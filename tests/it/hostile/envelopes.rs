@@ -4,7 +4,12 @@ use prost::Message as _;
 use sovereign_proto::v1::{self, Envelope, FailureCode, ListDevicesRequest, PingRequest, envelope, request};
 
 use super::memory::{Peak, TOLERATED};
-use crate::harness::{Raw, TestServer, scene::pair};
+use crate::harness::{Carrier, Raw, TestServer, scene::pair};
+
+over_both!(
+    one_malformed_request_is_refused_and_the_next_ends_the_connection,
+    an_id_in_flight_is_refused_and_the_first_request_is_answered_all_the_same
+);
 
 fn ping(id: u64) -> Vec<u8> {
     let body = Some(request::Body::Ping(PingRequest { client_time_ms: 1 }));
@@ -161,9 +166,8 @@ async fn every_cut_of_a_request_is_refused_under_its_id_or_ends_the_connection()
     }
 }
 
-#[tokio::test]
-async fn one_malformed_request_is_refused_and_the_next_ends_the_connection() {
-    let server = TestServer::start().await;
+async fn one_malformed_request_is_refused_and_the_next_ends_the_connection(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, _) = Raw::sign_up(&server, "ada").await;
     // request_id 9, request { a length that lies }
     let lying = vec![0x08, 9, 0x12, 2, 0x0a, 9];
@@ -184,9 +188,8 @@ async fn a_newer_clients_request_is_unimplemented_however_often() {
     }
 }
 
-#[tokio::test]
-async fn an_id_in_flight_is_refused_and_the_first_request_is_answered_all_the_same() {
-    let server = TestServer::start().await;
+async fn an_id_in_flight_is_refused_and_the_first_request_is_answered_all_the_same(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob) = pair(&server).await;
     let id = ada.group.group_id().to_vec();
     let mut frame = |text: &str| {

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_websockets::Message;
 
 use crate::harness::{
-    Raw, TestServer,
+    Carrier, Raw, TestServer,
     raw::{Carry, Keys},
     scene::{Person, claim_request, pair},
 };
@@ -69,7 +69,7 @@ pub async fn further_device(server: &TestServer, ada: &mut Raw, keys: &Keys) -> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_that_never_pauses_is_closed_at_its_deadline() {
-    let server = TestServer::start_with(&["--authentication-deadline-seconds", "1"]).await;
+    let server = TestServer::over(Carrier::WebSocket, &["--authentication-deadline-seconds", "1"]).await;
     let mut raw = Raw::connect(&server).await;
     let body = Some(v1::request::Body::Ping(PingRequest { client_time_ms: 0 }));
     let ping = Envelope { request_id: 1, body: Some(envelope::Body::Request(v1::Request { body })) }.encode_to_vec();
@@ -100,7 +100,7 @@ async fn a_message_of_empty_fragments_without_end_is_closed_at_the_guests_deadli
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_device_that_never_pauses_is_cut_off() {
-    let server = TestServer::start().await;
+    let server = TestServer::over(Carrier::WebSocket, &[]).await;
     let (mut ada, keys) = Raw::sign_up(&server, "ada").await;
     let device = further_device(&server, &mut ada, &keys).await;
     let (mut lost, _) = Raw::sign_in(&server, &device).await;
@@ -121,7 +121,7 @@ async fn a_revoked_device_that_never_pauses_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledging_without_pause_keeps_nobody_from_sending() {
-    let server = TestServer::start().await;
+    let server = TestServer::over(Carrier::WebSocket, &[]).await;
     let (mut ada, mut bob) = pair(&server).await;
     let (mut eve, _) = Raw::sign_up(&server, "eve").await;
     let flood = frames(&acknowledge(vec![v1::Position { group_id: Vec::new().into(), seq: 1 }]));

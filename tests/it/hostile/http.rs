@@ -13,7 +13,7 @@ use tokio::{
 use super::memory::{Peak, TOLERATED};
 use crate::harness::{
     Raw, TestServer,
-    raw::{tls, tls_on},
+    tls::{tls, tls_on},
     within,
 };
 

@@ -6,9 +6,11 @@ use prost::Message as _;
 use sovereign_proto::v1::{self, Envelope, FetchEntriesRequest, FetchEntriesResponse, envelope, request};
 
 use crate::harness::{
-    TestServer,
+    Carrier, TestServer,
     scene::{Seat, pair, send_request},
 };
+
+over_both!(a_reader_that_stops_and_goes_on_asking_holds_little);
 
 /// Noise of allocator, caches and threads.
 pub const TOLERATED: usize = 24 << 20;
@@ -92,9 +94,8 @@ async fn a_page_backward_is_as_bounded_as_one_forward_and_leads_through_the_whol
     assert_eq!(seen, (2..62).collect());
 }
 
-#[tokio::test]
-async fn a_reader_that_stops_and_goes_on_asking_holds_little() {
-    let server = TestServer::start().await;
+async fn a_reader_that_stops_and_goes_on_asking_holds_little(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob) = pair(&server).await;
     fill(&mut ada, 60, 60_000).await;
     let id = ada.group.group_id().to_vec();

@@ -2,26 +2,26 @@
 
 use sovereign_proto::v1::PingRequest;
 
-use crate::harness::{Raw, TestServer, scene::pair};
+use crate::harness::{Carrier, Raw, TestServer, scene::pair};
 
-#[tokio::test]
-async fn a_guest_that_stays_silent_is_closed() {
-    let server = TestServer::start_with(&["--authentication-deadline-seconds", "1"]).await;
+over_both!(a_guest_that_stays_silent_is_closed, a_reader_that_stops_disturbs_nobody_and_loses_nothing);
+
+async fn a_guest_that_stays_silent_is_closed(carrier: Carrier) {
+    let server = TestServer::over(carrier, &["--authentication-deadline-seconds", "1"]).await;
     let mut raw = Raw::connect(&server).await;
     assert_eq!(raw.ended().await.code, Some(4001));
 }
 
 #[tokio::test]
 async fn a_peer_that_answers_no_ping_is_found_dead() {
-    let server = TestServer::start_with(&["--heartbeat-interval-seconds", "1"]).await;
+    let server = TestServer::over(Carrier::WebSocket, &["--heartbeat-interval-seconds", "1"]).await;
     let (ada, _) = Raw::sign_up(&server, "ada").await;
     let mut deaf = ada.deaf();
     assert_eq!(deaf.close_code().await, Some(4011));
 }
 
-#[tokio::test]
-async fn a_reader_that_stops_disturbs_nobody_and_loses_nothing() {
-    let server = TestServer::start().await;
+async fn a_reader_that_stops_disturbs_nobody_and_loses_nothing(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob) = pair(&server).await;
     let mut eve = crate::harness::scene::Person::new(&server, "eve").await;
     ada.person.add(&mut ada.group, &[&eve.keys]).await;

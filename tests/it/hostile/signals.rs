@@ -12,14 +12,14 @@ use super::{
     memory::{Peak, TOLERATED},
 };
 use crate::harness::{
-    Member, Raw, TestServer,
+    Carrier, Member, Raw, TestServer,
     raw::signal_frame,
     scene::{Person, Seat, pair},
 };
 
 /// A server that relays whatever comes.
 async fn patient_server() -> TestServer {
-    TestServer::start_with(&["--signals-per-second-max", "1000000"]).await
+    TestServer::over(Carrier::WebSocket, &["--signals-per-second-max", "1000000"]).await
 }
 
 /// The same for payloads that are too long for a short frame.
@@ -76,7 +76,7 @@ async fn a_guest_is_closed_for_a_signal() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_beyond_the_allowance_is_dropped_and_far_beyond_it_closed() {
-    let server = TestServer::start().await;
+    let server = TestServer::over(Carrier::WebSocket, &[]).await;
     let (mut ada, mut bob, id) = talking(&server).await;
     let flood = frames(&signal_frame(&id, &[7; 40]));
     let some = flood.chunks(flood.len() / frames_in(&flood)).take(400).collect::<Vec<_>>().concat();

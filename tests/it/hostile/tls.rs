@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::memory::{Peak, TOLERATED};
-use crate::harness::{Raw, TestServer, raw::tls, within};
+use crate::harness::{Raw, TestServer, tls::tls, within};
 
 /// What answers a hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::harness::{Raw, TestServer, raw::tls, scene, within};
+use crate::harness::{Raw, TestServer, scene, tls::tls, within};
 
 /// The samples of a scrape: name and labels to value.
 struct Scraped {

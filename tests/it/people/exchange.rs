@@ -1,17 +1,14 @@
 //! A network that cuts `WebSockets`: people behind it join, talk and catch up as everybody else does.
 
-use std::sync::Arc;
-
-use crate::harness::{Home, TestServer, middlebox::Middlebox, sov::text};
+use crate::harness::{Carrier, Home, TestServer, middlebox::Middlebox, sov::text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_a_network_that_cuts_websockets_everything_goes_on_by_requests() {
-    let server = Arc::new(TestServer::start().await);
+    let server = TestServer::over(Carrier::WebSocket, &[]).await;
     let middlebox = Middlebox::start(&server).await;
     let ada = Home::join(&server, "ada").await;
 
-    let direct = format!(":{}/", server.address.rsplit(':').next().expect("a port"));
-    let link = server.invite().await.replacen(&direct, &format!(":{}/", middlebox.port), 1);
+    let link = middlebox.lead(&server.invite().await);
     let bob = Home::new();
     bob.sov(&["join", &link, "--username", "bob"]).await;
     assert!(middlebox.cut() > 0, "bob's WebSockets were cut");

@@ -6,15 +6,16 @@ use sovereign_proto::{
     v1::{FailureCode, IssueTokenRequest, RevokeDeviceRequest, push},
 };
 
-use crate::harness::{Raw, TestServer, control::Control, raw::Carry, scene};
+use crate::harness::{Carrier, Raw, TestServer, control::Control, raw::Carry, scene};
+
+over_both!(a_revoked_device_is_cut_off_with_its_tokens_and_asked_out_of_its_groups);
 
 fn revoke(id: &str) -> RevokeDeviceRequest {
     RevokeDeviceRequest { id: id.to_owned() }
 }
 
-#[tokio::test]
-async fn a_revoked_device_is_cut_off_with_its_tokens_and_asked_out_of_its_groups() {
-    let server = TestServer::start().await;
+async fn a_revoked_device_is_cut_off_with_its_tokens_and_asked_out_of_its_groups(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob) = scene::pair(&server).await;
     let keys = bob.person.keys.clone();
     let proof = Some(keys.proof(&bob.person.raw.hello, keys.account, PURPOSE_ISSUE_TOKEN));

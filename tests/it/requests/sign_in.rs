@@ -2,7 +2,9 @@
 
 use sovereign_proto::v1::FailureCode;
 
-use crate::harness::{Raw, TestServer, raw::Keys};
+use crate::harness::{Carrier, Raw, TestServer, raw::Keys};
+
+over_both!(a_second_sign_in_supersedes_the_first, wrong_key_unknown_device_and_replayed_proof_are_refused_alike_and_closed);
 
 #[tokio::test]
 async fn a_device_signs_in_by_its_key_alone() {
@@ -14,17 +16,15 @@ async fn a_device_signs_in_by_its_key_alone() {
     assert!(raw.until_live().await.is_empty(), "there was nothing to deliver");
 }
 
-#[tokio::test]
-async fn a_second_sign_in_supersedes_the_first() {
-    let server = TestServer::start().await;
+async fn a_second_sign_in_supersedes_the_first(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut first, keys) = Raw::sign_up(&server, "ada").await;
     let (_second, _) = Raw::sign_in(&server, &keys).await;
     assert_eq!(first.ended().await.code, Some(4009));
 }
 
-#[tokio::test]
-async fn wrong_key_unknown_device_and_replayed_proof_are_refused_alike_and_closed() {
-    let server = TestServer::start().await;
+async fn wrong_key_unknown_device_and_replayed_proof_are_refused_alike_and_closed(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (_ada, keys) = Raw::sign_up(&server, "ada").await;
     let wrong_key = Keys { key: Keys::new().key, ..keys.clone() };
     let mut messages = Vec::new();

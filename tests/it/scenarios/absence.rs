@@ -3,13 +3,14 @@
 use sovereign_proto::v1::entry::Body;
 
 use crate::harness::{
-    Raw, TestServer,
+    Carrier, Raw, TestServer,
     scene::{pair, send_request},
 };
 
-#[tokio::test]
-async fn a_thousand_messages_arrive_in_order_once() {
-    let server = TestServer::start().await;
+over_both!(a_thousand_messages_arrive_in_order_once);
+
+async fn a_thousand_messages_arrive_in_order_once(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob) = pair(&server).await;
     let id = ada.group.group_id().to_vec();
     let keys = bob.person.keys.clone();

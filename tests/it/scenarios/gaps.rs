@@ -3,7 +3,9 @@
 use sovereign_client::{Client, Options, Policy};
 use tempfile::TempDir;
 
-use crate::harness::{TestServer, eventually};
+use crate::harness::{Carrier, TestServer, eventually};
+
+over_both!(a_device_away_for_longer_than_commits_are_kept_finds_its_way_back);
 
 async fn join(server: &TestServer, username: &str) -> (Client, TempDir) {
     let home = tempfile::tempdir().expect("a temporary directory");
@@ -22,9 +24,8 @@ async fn texts_until(client: &Client, group: [u8; 32], last: &str) -> Vec<String
     .await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_device_away_for_longer_than_commits_are_kept_finds_its_way_back() {
-    let mut server = TestServer::start().await;
+async fn a_device_away_for_longer_than_commits_are_kept_finds_its_way_back(carrier: Carrier) {
+    let mut server = TestServer::over(carrier, &[]).await;
     let (ada, _adas_home) = join(&server, "ada").await;
     let (bob, bobs_home) = join(&server, "bob").await;
     let group = ada.create_group("Family", &["bob".to_owned()], Policy::Equal).await.expect("a group");

@@ -4,17 +4,22 @@
 use sovereign_proto::v1::{FailureCode, FetchEntriesRequest, entry::Body};
 
 use crate::harness::{
-    Member, Raw, TestServer,
+    Carrier, Member, Raw, TestServer,
     scene::{Person, pair, send_request},
 };
+
+over_both!(
+    a_removed_device_gets_exactly_up_to_its_removal,
+    a_device_added_later_gets_nothing_from_before,
+    removed_and_added_again_while_away_works
+);
 
 fn fetch(id: &[u8]) -> FetchEntriesRequest {
     FetchEntriesRequest { group_id: id.to_vec().into(), from_seq: 0, backward: false, limit: 0 }
 }
 
-#[tokio::test]
-async fn a_removed_device_gets_exactly_up_to_its_removal() {
-    let server = TestServer::start().await;
+async fn a_removed_device_gets_exactly_up_to_its_removal(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob) = pair(&server).await;
     let id = ada.group.group_id().to_vec();
     // Bob is away.
@@ -38,9 +43,8 @@ async fn a_removed_device_gets_exactly_up_to_its_removal() {
     assert_eq!(raw.refused(again).await, FailureCode::NotFound);
 }
 
-#[tokio::test]
-async fn a_device_added_later_gets_nothing_from_before() {
-    let server = TestServer::start().await;
+async fn a_device_added_later_gets_nothing_from_before(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, _bob) = pair(&server).await;
     ada.person.send(&mut ada.group, "old").await;
     let mut eve = Person::new(&server, "eve").await;
@@ -52,9 +56,8 @@ async fn a_device_added_later_gets_nothing_from_before() {
     assert!(page.entries.iter().all(|entry| entry.seq > joined), "nothing from before her join");
 }
 
-#[tokio::test]
-async fn removed_and_added_again_while_away_works() {
-    let server = TestServer::start().await;
+async fn removed_and_added_again_while_away_works(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob) = pair(&server).await;
     let id = ada.group.group_id().to_vec();
     let keys = bob.person.keys.clone();

@@ -1,6 +1,7 @@
 //! Stories of several people, disconnections, races and kills, told with real server processes.
 
 mod absence;
+mod carriers;
 mod crashes;
 mod gaps;
 mod membership;

@@ -10,7 +10,7 @@ use sovereign_proto::{
 
 use crate::{
     harness::{
-        Member, Raw, TestServer,
+        Carrier, Member, Raw, TestServer,
         attendance::{acquainted, privacy},
         raw::Keys,
         scene::{Person, Seat},
@@ -18,6 +18,8 @@ use crate::{
     },
     requests::sign_in_with_password::enrol,
 };
+
+over_both!(who_comes_back_at_once_was_never_gone);
 
 /// Within which a death that was found has to show; the promise is two seconds, on a machine with nothing else to do.
 const SOON: Duration = Duration::from_secs(15);
@@ -51,7 +53,7 @@ async fn three(server: &TestServer) -> (Seat, Seat, Seat) {
 
 #[tokio::test]
 async fn a_connection_that_died_silently_is_gone_soon_after_it_was_found_dead() {
-    let server = TestServer::start_with(&["--heartbeat-interval-seconds", "1"]).await;
+    let server = TestServer::over(Carrier::WebSocket, &["--heartbeat-interval-seconds", "1"]).await;
     let (mut ada, mut bob) = acquainted(&server).await;
     ada.person.raw.show(PresenceState::Online).await;
     bob.person.raw.watch(&[&ada.person.keys]).await;
@@ -101,18 +103,17 @@ async fn who_changes_all_the_time_is_told_now_and_then_and_as_it_ended() {
     assert!(pushes < CHANGES / 10, "{pushes} pushes for {CHANGES} changes");
 }
 
-#[tokio::test]
-async fn who_comes_back_at_once_was_never_gone() {
-    let server = TestServer::start().await;
+async fn who_comes_back_at_once_was_never_gone(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (ada, mut bob, eve) = three(&server).await;
     // The second one supersedes the first, the third comes after the second has gone.
     let (mut again, _) = Raw::sign_in(&server, &ada.person.keys).await;
     again.show(PresenceState::Online).await;
-    drop(again);
+    again.hang_up().await;
     let (mut again, _) = Raw::sign_in(&server, &ada.person.keys).await;
     again.show(PresenceState::Online).await;
     // Eve goes later than Ada did, and is told to be gone: Ada never was.
-    drop(eve.person.raw);
+    eve.person.raw.hang_up().await;
     let told = bob.person.raw.next_presence().await;
     assert_eq!(told.len(), 1);
     assert_eq!((&told[0].account_id[..], told[0].state()), (&eve.person.keys.account[..], PresenceState::Offline));

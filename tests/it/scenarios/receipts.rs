@@ -3,15 +3,16 @@
 use sovereign_proto::v1::{LeaveGroupRequest, push};
 
 use crate::harness::{
-    Member, Raw, TestServer,
+    Carrier, Member, Raw, TestServer,
     attendance::{acquainted, privacy, read_request},
     scene::Person,
 };
 
-#[tokio::test]
-async fn many_messages_are_few_receipts_and_a_restart_keeps_them() {
+over_both!(many_messages_are_few_receipts_and_a_restart_keeps_them);
+
+async fn many_messages_are_few_receipts_and_a_restart_keeps_them(carrier: Carrier) {
     const MESSAGES: u64 = 200;
-    let mut server = TestServer::start().await;
+    let mut server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob) = acquainted(&server).await;
     let id = ada.group.group_id().to_vec();
     let mut last = 0;

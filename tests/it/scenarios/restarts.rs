@@ -1,14 +1,15 @@
 //! Orderly ends and second starts.
 
-use crate::harness::{Raw, TestServer};
+use crate::harness::{Carrier, Raw, TestServer};
 
-#[tokio::test]
-async fn sigterm_says_goodbye_and_exits_with_0() {
-    let mut server = TestServer::start().await;
+over_both!(sigterm_says_goodbye_and_exits_with_0);
+
+async fn sigterm_says_goodbye_and_exits_with_0(carrier: Carrier) {
+    let mut server = TestServer::over(carrier, &[]).await;
     let (mut ada, keys) = Raw::sign_up(&server, "ada").await;
     ada.until_live().await;
-    assert_eq!(server.terminate().await, Some(0));
-    assert_eq!(ada.ended().await.code, Some(1012));
+    let (exit, ended) = tokio::join!(server.terminate(), ada.ended());
+    assert_eq!((exit, ended.code), (Some(0), Some(1012)));
     assert!(!server.data().join("ready.json").exists(), "ready.json goes with the process");
     server.restart().await;
     Raw::sign_in(&server, &keys).await;

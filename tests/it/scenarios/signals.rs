@@ -3,10 +3,16 @@
 use sovereign_proto::v1::{FetchEntriesRequest, LeaveGroupRequest, entry::Body};
 
 use crate::harness::{
-    Member, Raw, TestServer,
+    Carrier, Member, Raw, TestServer,
     scene::{Person, Seat, pair},
     search::search,
 };
+
+over_both!(
+    a_signal_reaches_the_other_live_members_and_nobody_else,
+    who_was_removed_neither_hears_nor_speaks_also_while_their_window_drains,
+    who_comes_again_hears_again
+);
 
 /// Ada, Bob and Eve in one group, all live.
 async fn three(server: &TestServer) -> (Seat, Seat, Seat) {
@@ -27,9 +33,8 @@ fn id(seat: &Seat) -> Vec<u8> {
     seat.group.group_id().to_vec()
 }
 
-#[tokio::test]
-async fn a_signal_reaches_the_other_live_members_and_nobody_else() {
-    let server = TestServer::start().await;
+async fn a_signal_reaches_the_other_live_members_and_nobody_else(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob, mut eve) = three(&server).await;
     let mut dan = Person::new(&server, "dan").await;
     let id = id(&ada);
@@ -71,9 +76,8 @@ async fn a_signal_is_kept_nowhere() {
     assert_eq!(search(&directory, &[needle]), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn who_was_removed_neither_hears_nor_speaks_also_while_their_window_drains() {
-    let server = TestServer::start().await;
+async fn who_was_removed_neither_hears_nor_speaks_also_while_their_window_drains(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob, mut eve) = three(&server).await;
     let id = id(&ada);
     bob.person.raw.signal(&id, b"still in").await;
@@ -118,9 +122,8 @@ async fn who_is_removed_by_somebody_who_hangs_up_is_out_all_the_same() {
     assert!(eve.person.raw.signals().await.is_empty());
 }
 
-#[tokio::test]
-async fn who_comes_again_hears_again() {
-    let server = TestServer::start().await;
+async fn who_comes_again_hears_again(carrier: Carrier) {
+    let server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob) = pair(&server).await;
     let id = id(&ada);
     let hears = async |raw: &mut Raw, ada: &mut Seat| {

@@ -13,11 +13,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::{
-    TestServer,
-    raw::{Keys, tls},
-    within,
-};
+use crate::harness::{TestServer, raw::Keys, tls::tls, within};
 
 /// The last frame of a message, or its only one.
 pub const FIN: u8 = 0x80;
