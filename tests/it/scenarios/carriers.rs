@@ -229,11 +229,12 @@ impl Script {
         let Device { person, group, .. } = &mut self.devices[loser];
         let late = person.member.update(group.as_mut().expect("a member"));
         self.commit(winner).await;
-        let Device { person, group, told, .. } = &mut self.devices[loser];
+        let Device { person, group, told, seq, .. } = &mut self.devices[loser];
         let group = group.as_mut().expect("a member");
         let Some(Outcome::Rejected(rejected)) = person.try_submit(group, &late).await else { panic!("the later one wins") };
         let stale = rejected.stale.expect("what it missed");
-        let missed: Vec<u64> = stale.entries.iter().map(|entry| entry.seq).collect();
+        // The answer begins behind what is acknowledged durably; what was read since is passed over.
+        let missed: Vec<u64> = stale.entries.iter().map(|entry| entry.seq).filter(|missed| missed > seq).collect();
         told.push(format!("lost: epoch {}, missed {missed:?}", stale.current_epoch));
         group.clear_pending_commit(openmls::prelude::OpenMlsProvider::storage(&person.member.provider)).expect("dropped");
     }
