@@ -48,13 +48,20 @@ pub fn examine(path: &Path, depth: Depth, key_packages_low: u32) -> Result<Exami
         Depth::Pages => copies::check(&db, "quick_check"),
         Depth::Everything => copies::check(&db, "integrity_check"),
     };
-    let newest_ms = if schema == 0 { 0 } else { newest(&db)? };
+    let newest_ms = if schema == 0 { 0 } else { newest(&db, schema)? };
     let census = if schema == migrate::KNOWN { Some(overview::census(&db, key_packages_low)?) } else { None };
     Ok(Examination { schema, known: migrate::KNOWN, damage: checked.err().map(|error| error.to_string()), newest_ms, census })
 }
 
-/// Looks at the newest entry of each log only.
-fn newest(db: &Connection) -> Sql<UnixMs> {
-    let sql = "SELECT coalesce(max((SELECT time FROM entries WHERE id = (log_no << 40) | (next_seq - 1))), 0) FROM logs";
+/// The first schema in which entries are numbered in the order they came.
+const IN_ORDER_OF_ARRIVAL: u32 = 11;
+
+/// Looks at the newest entry; in older schemas, at that of each log.
+fn newest(db: &Connection, schema: u32) -> Sql<UnixMs> {
+    let sql = if schema < IN_ORDER_OF_ARRIVAL {
+        "SELECT coalesce(max((SELECT time FROM entries WHERE id = (log_no << 40) | (next_seq - 1))), 0) FROM logs"
+    } else {
+        "SELECT coalesce((SELECT time FROM entries ORDER BY entry_no DESC LIMIT 1), 0)"
+    };
     db.query_one(sql, [], |row| uint(row, 0))
 }

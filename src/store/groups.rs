@@ -7,6 +7,8 @@ use super::{
     Answer, Store, departures,
     engine::Txn,
     known::KnownDevice,
+    log,
+    places::{Places, Select, Way},
     types::{CreateOutcome, GroupState, GroupSummary, Membership, NewGroup, ResetOutcome},
     values::{Blob, Sql, U, uint},
 };
@@ -48,7 +50,7 @@ impl Store {
 
     /// What validating a handshake of the group needs; `None`: no such group.
     pub fn group_state(&self, group: GroupId) -> Answer<Option<GroupState>> {
-        self.read(move |db| group_state(db, group))
+        self.read_entries(move |db, places| group_state(db, places, group))
     }
 
     /// The groups in which the account has a leaf, by ascending id behind `after`, at most `limit` (never above 256).
@@ -182,7 +184,7 @@ impl Txn<'_> {
     }
 }
 
-fn group_state(db: &Connection, group: GroupId) -> Sql<Option<GroupState>> {
+fn group_state(db: &Connection, places: &Places, group: GroupId) -> Sql<Option<GroupState>> {
     let sql = "SELECT log_no, epoch, group_info, epoch_seq, frozen, suspended, revived_epoch IS epoch FROM groups JOIN group_infos USING (log_no) WHERE group_id = ?1";
     let found = db
         .prepare_cached(sql)?
@@ -201,9 +203,14 @@ fn group_state(db: &Connection, group: GroupId) -> Sql<Option<GroupState>> {
         })
         .optional()?;
     let Some((log_no, mut state)): Option<(i64, GroupState)> = found else { return Ok(None) };
-    let sql = "SELECT body FROM proposals JOIN entries ON entries.id = (proposals.log_no << 40) | proposals.seq WHERE proposals.log_no = ?1 ORDER BY proposals.seq";
-    for body in db.prepare_cached(sql)?.query_map([log_no], |row| row.get::<_, Vec<u8>>(0))? {
-        state.proposals.push(Bytes::from(body?));
+    let select = Select { columns: "body", joined: "" };
+    let mut seqs = db.prepare_cached("SELECT seq FROM proposals WHERE log_no = ?1 ORDER BY seq")?;
+    for seq in seqs.query_map([log_no], |row| uint(row, 0))? {
+        let place = log::place(log_no, seq?);
+        places.walk(db, select, (place..=place, Way::Up), 1, |row| {
+            state.proposals.push(Bytes::from(row.get::<_, Vec<u8>>(0)?));
+            Ok(true)
+        })?;
     }
     state.removals = departures::removals(db, log_no)?;
     Ok(Some(state))

@@ -8,6 +8,7 @@ use sovereign_proto::log::{self, Kind};
 
 use super::{
     engine::Txn,
+    places::Select,
     types::{Hash, SenderRef, StoredEntry},
     values::{Blob, Sql, U, int, owner, uint},
 };
@@ -16,14 +17,17 @@ use crate::{
     ids::{ClientId, DeviceId, LogId, Seq},
 };
 
-/// Bits of an entry's id that hold its seq.
+/// Bits of an entry's place that hold its seq.
 const SEQ_BITS: u32 = 40;
 
-/// Logs there is room for in the ids of entries.
+/// Logs there is room for in the places of entries.
 const LOGS_MAX: i64 = 1 << (63 - SEQ_BITS);
 
-/// What [`stored`] reads, from `entries LEFT JOIN devices ON device_no = sender LEFT JOIN bodies USING (body_no)`.
-pub(super) const COLUMNS: &str = "entries.id, time, entries.kind, device_id, sender_ref, entry_hash, coalesce(entries.body, bodies.body), previous_hash, expires_at, urgent";
+/// What [`stored`] reads.
+pub(super) const STORED: Select = Select {
+    columns: "entries.place, time, entries.kind, device_id, sender_ref, entry_hash, coalesce(entries.body, bodies.body), previous_hash, expires_at, urgent",
+    joined: "LEFT JOIN devices ON device_no = sender LEFT JOIN bodies ON bodies.body_no = entries.body_no",
+};
 
 /// An entry before it has a seq.
 pub(super) struct NewEntry {
@@ -62,13 +66,15 @@ impl Txn<'_> {
             SenderRef::Message(id) => Some(&id.0),
             SenderRef::Handshake(hash) => Some(hash),
         };
+        let entry_no = self.placing.place(place(log_no, seq));
         self.db
             .prepare_cached(
-                "INSERT INTO entries (id, time, kind, sender, sender_ref, entry_hash, previous_hash, body, body_no, expires_at, urgent)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "INSERT INTO entries (entry_no, place, time, kind, sender, sender_ref, entry_hash, previous_hash, body, body_no, expires_at, urgent)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
-                id(log_no, seq),
+                entry_no,
+                place(log_no, seq),
                 U(new.time),
                 new.kind as u8,
                 new.sender.map(|sender| sender.0),
@@ -101,14 +107,14 @@ impl Txn<'_> {
     }
 }
 
-/// The id of an entry. A log holds up to 2^40 entries; there is room for 2^23 logs.
-pub(super) fn id(log_no: i64, seq: Seq) -> i64 {
+/// The place of an entry. A log holds up to 2^40 entries; there is room for 2^23 logs.
+pub(super) fn place(log_no: i64, seq: Seq) -> i64 {
     (log_no << SEQ_BITS) | int(seq.min((1 << SEQ_BITS) - 1))
 }
 
-/// The seq within an entry's id.
-pub(super) fn seq_of(id: i64) -> Seq {
-    id.cast_unsigned() & ((1 << SEQ_BITS) - 1)
+/// The seq within an entry's place.
+pub(super) fn seq_of(place: i64) -> Seq {
+    place.cast_unsigned() & ((1 << SEQ_BITS) - 1)
 }
 
 /// The number of a log.
@@ -117,7 +123,7 @@ pub(super) fn number(db: &Connection, log: &LogId) -> Sql<Option<i64>> {
     db.prepare_cached("SELECT log_no FROM logs WHERE owner = ?1")?.query_one([owner], |row| row.get(0)).optional()
 }
 
-/// The entry of a row of [`COLUMNS`], and the running hash before it.
+/// The entry of a row of [`STORED`], and the running hash before it.
 pub(super) fn stored(row: &Row<'_>) -> Sql<(Arc<StoredEntry>, Hash)> {
     let byte: u8 = row.get(2)?;
     let kind = Kind::from_byte(byte).ok_or(FromSqlError::OutOfRange(byte.into()))?;

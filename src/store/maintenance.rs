@@ -8,8 +8,9 @@ use sovereign_proto::log::Kind;
 use super::{
     Answer, Store, claims,
     engine::Txn,
-    log::{id, seq_of},
+    log::{place, seq_of},
     options::days_ms,
+    places::{Select, Way},
     values::{Sql, U, uint},
 };
 use crate::{clock::UnixMs, ids::Seq, limits::INIT_KEY_DAYS};
@@ -94,16 +95,17 @@ impl Txn<'_> {
         let floor = self.floor(log_no, range.1)?;
         let message_cutoff = now.saturating_sub(days_ms(self.options.message_days));
         let commit_cutoff = now.saturating_sub(days_ms(self.options.commit_days));
-        let rows: Vec<(i64, u8, UnixMs, Option<i64>)> = self
-            .db
-            .prepare_cached("SELECT id, kind, time, body_no FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3")?
-            .query_map([id(log_no, range.0), id(log_no, range.1), budget], |row| {
-                Ok((row.get(0)?, row.get(1)?, uint(row, 2)?, row.get(3)?))
-            })?
-            .collect::<Sql<_>>()?;
+        let select = Select { columns: "entries.place, entries.entry_no, kind, time, body_no", joined: "" };
+        let mut rows: Vec<(i64, i64, u8, UnixMs, Option<i64>)> = Vec::new();
+        let range_of_places = place(log_no, range.0 + 1)..=place(log_no, range.1);
+        let limit = usize::try_from(budget).unwrap_or(0);
+        self.placing.places().walk(self.db, select, (range_of_places, Way::Up), limit, |row| {
+            rows.push((row.get(0)?, row.get(1)?, row.get(2)?, uint(row, 3)?, row.get(4)?));
+            Ok(true)
+        })?;
         let (mut looked_at, mut last) = (0, range.0);
-        for (id, kind, time, body_no) in rows {
-            let seq = seq_of(id);
+        for (place, entry_no, kind, time, body_no) in rows {
+            let seq = seq_of(place);
             if seq > floor.passed.max(floor.commits) && time > message_cutoff {
                 // Entries stand in the order of their times: what follows is younger.
                 break;
@@ -115,7 +117,7 @@ impl Txn<'_> {
                 time <= commit_cutoff || seq <= floor.commits
             };
             if seq <= floor.passed || expired {
-                self.delete_entry(id, body_no)?;
+                self.delete_entry((place, entry_no), body_no)?;
                 report.entries += 1;
             }
         }
@@ -146,8 +148,8 @@ impl Txn<'_> {
         Ok(Floor { passed: slowest.map_or(head, |seq| seq.0), commits })
     }
 
-    fn delete_entry(&mut self, id: i64, body_no: Option<i64>) -> Sql<()> {
-        self.db.prepare_cached("DELETE FROM entries WHERE id = ?1")?.execute([id])?;
+    fn delete_entry(&mut self, (place, entry_no): (i64, i64), body_no: Option<i64>) -> Sql<()> {
+        self.placing.delete(self.db, place, entry_no)?;
         if let Some(body_no) = body_no {
             self.drop_body(body_no)?;
         }
@@ -184,8 +186,8 @@ impl Txn<'_> {
             ("DELETE FROM reservations WHERE group_id IN (SELECT group_id FROM reservations WHERE expires_at <= ?1 LIMIT ?2)", U(now)),
             // The row stays, so that it is named as expired and not as missing.
             (
-                "UPDATE entries SET body = NULL WHERE id IN
-                 (SELECT id FROM entries WHERE expires_at IS NOT NULL AND body IS NOT NULL AND expires_at <= ?1 LIMIT ?2)",
+                "UPDATE entries SET body = NULL WHERE entry_no IN
+                 (SELECT entry_no FROM entries WHERE expires_at IS NOT NULL AND body IS NOT NULL AND expires_at <= ?1 LIMIT ?2)",
                 U(now),
             ),
             (

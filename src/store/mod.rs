@@ -32,6 +32,7 @@ mod operator;
 mod options;
 mod overview;
 mod pages;
+mod places;
 mod proposals;
 mod receipts;
 mod relations;
@@ -63,6 +64,7 @@ use self::{
     acknowledgements::Pending,
     engine::{AfterCommit, Mode, Readers, Reads, Txn, Writer, WriterQueue},
     ledger::Ledger,
+    places::{Places, Placing},
     receipts::Moved,
     tail::Tail,
     values::{Sql, uint},
@@ -90,6 +92,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     writer: WriterQueue,
     readers: Readers,
+    places: Arc<Places>,
     tail: Arc<Tail>,
     pending: Pending,
     moved: Moved,
@@ -143,6 +146,8 @@ impl Store {
         migrate::run(&mut db, directory, version)?;
         let generation = db.query_one("SELECT store_generation FROM meta", [], |row| uint(row, 0))?;
         let ledger = Ledger::load(&db, options.ledger_keys)?;
+        let placing = Placing::load(&db, options.places)?;
+        let places = placing.places().clone();
         directory.sync()?;
 
         let (key_packages_low, disk_reserve) = (options.key_packages_low, options.disk_reserve);
@@ -155,10 +160,11 @@ impl Store {
         let after = AfterCommit { tail: tail.clone(), moved: moved.clone() };
         let place = directory.path().to_path_buf();
         let pending = Pending::new(options.pending_acknowledgements);
-        let (writer, queue) = Writer::new(db, ledger, place, options, after, metrics.clone(), fail);
+        let (writer, queue) = Writer::new(db, (ledger, placing), place, options, after, metrics.clone(), fail);
         let store = Self(Arc::new(Inner {
             writer: queue,
             readers,
+            places,
             tail,
             pending,
             moved,
@@ -252,5 +258,10 @@ impl Store {
     /// A verb that only reads, on one snapshot beside the writer.
     fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Sql<T> + Send + 'static) -> Answer<T> {
         self.0.readers.read(work)
+    }
+
+    /// The same for what reads entries.
+    fn read_entries<T: Send + 'static>(&self, work: impl Fn(&Connection, &Places) -> Sql<T> + Send + 'static) -> Answer<T> {
+        self.0.readers.read_entries(self.0.places.clone(), work)
     }
 }

@@ -31,6 +31,8 @@ pub struct Options {
     pub key_packages_low: u32,
     /// Keys of sent messages, two for each, that are held in memory before they are indexed on disk. Default 65,536.
     pub ledger_keys: usize,
+    /// Places of entries that are held in memory before they are indexed on disk. Default 32,768.
+    pub places: usize,
     /// Cursors held in memory between two flushes at most. Default 65,536.
     pub pending_acknowledgements: usize,
 }
@@ -51,6 +53,7 @@ impl Default for Options {
             commit_bytes_kept: COMMIT_BYTES_PER_GROUP,
             key_packages_low: 20,
             ledger_keys: 65_536,
+            places: 32_768,
             pending_acknowledgements: 65_536,
         }
     }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 use sovereign_proto::log::running_hash;
 
 use super::{
     Answer, Store, known,
-    log::{self, COLUMNS, id},
+    log::{self, STORED, place},
+    places::{Places, Select, Way},
     sessions,
     types::{Hash, Item, LogPosition, Page, SkipReason, StoredEntry},
     values::{Sql, U},
@@ -25,6 +26,7 @@ const PAGE_MAX: usize = 256;
 /// What a page is read from.
 struct Reading<'a> {
     db: &'a Connection,
+    places: &'a Places,
     log_no: i64,
     /// Who reads.
     device: DeviceId,
@@ -37,10 +39,12 @@ impl Store {
     /// never more than 256) entries and `max_bytes` of bodies, but always at least one.
     pub fn page(&self, log: LogId, device: DeviceId, after: Seq, limit: usize, max_bytes: usize) -> Answer<Option<Page>> {
         let now = self.0.clock.now_ms();
-        self.read(move |db| {
+        self.read_entries(move |db, places| {
             let Some((log_no, device_no)) = numbers(db, log, device)? else { return Ok(None) };
             let Some((window, end)) = windows::readable(db, log_no, device_no)? else { return Ok(None) };
-            Reading { db, log_no, device, now }.forward(&window, end, after, limit.clamp(1, PAGE_MAX), max_bytes).map(Some)
+            Reading { db, places, log_no, device, now }
+                .forward(&window, end, after, limit.clamp(1, PAGE_MAX), max_bytes)
+                .map(Some)
         })
     }
 
@@ -49,7 +53,7 @@ impl Store {
     /// no such window.
     pub fn page_back(&self, log: LogId, device: DeviceId, before: Seq, limit: usize) -> Answer<Option<Page>> {
         let now = self.0.clock.now_ms();
-        self.read(move |db| {
+        self.read_entries(move |db, places| {
             let Some((log_no, device_no)) = numbers(db, log, device)? else { return Ok(None) };
             let mut windows = windows::all(db, log_no, device_no)?;
             windows.retain(|window| window.welcomed);
@@ -58,16 +62,16 @@ impl Store {
                 return Ok(None);
             }
             let head = known::stored_head(db, log_no)?;
-            Reading { db, log_no, device, now }.backward(&windows, head, before, limit.clamp(1, PAGE_MAX)).map(Some)
+            Reading { db, places, log_no, device, now }.backward(&windows, head, before, limit.clamp(1, PAGE_MAX)).map(Some)
         })
     }
 
     /// Where a log stands for a device, acknowledgements included that are not durable yet; `None`: nothing flows.
     pub fn position(&self, log: LogId, device: DeviceId) -> Answer<Option<LogPosition>> {
         let acknowledged = self.0.pending.at_least(device, log, 0);
-        self.read(move |db| {
+        self.read_entries(move |db, places| {
             let Some((log_no, device_no)) = numbers(db, log, device)? else { return Ok(None) };
-            let position = sessions::position(db, log, log_no, device_no)?;
+            let position = sessions::position(db, places, log, log_no, device_no)?;
             Ok(position.map(|position| LogPosition { cursor: position.cursor.max(acknowledged.min(position.head)), ..position }))
         })
     }
@@ -76,23 +80,22 @@ impl Store {
 impl Reading<'_> {
     fn forward(&self, window: &Window, (end, end_hash): (Seq, Hash), after: Seq, limit: usize, max_bytes: usize) -> Sql<Page> {
         let mut position = after.max(window.join_seq).min(end);
-        let (mut items, mut rows_read, mut bytes, mut full) = (Vec::new(), 0, 0_usize, false);
-        let mut statement = self.db.prepare_cached(&entries("entries.id > ?1 AND entries.id <= ?2 ORDER BY entries.id"))?;
-        let mut rows = statement.query(params![id(self.log_no, position), id(self.log_no, end), U(limit as u64)])?;
-        while let Some(row) = rows.next()? {
+        let (mut items, mut bytes) = (Vec::new(), 0_usize);
+        let range = place(self.log_no, position + 1)..=place(self.log_no, end);
+        let all = self.places.walk(self.db, STORED, (range, Way::Up), limit, |row| {
             let (entry, previous) = log::stored(row)?;
             bytes = bytes.saturating_add(entry.body.len());
-            full = bytes > max_bytes && !items.is_empty();
-            if full {
-                break;
+            if bytes > max_bytes && !items.is_empty() {
+                return Ok(false);
             }
             if entry.seq > position + 1 {
                 items.push(self.gone(position + 1, entry.seq - 1, entry.time, previous)?);
             }
-            (position, rows_read) = (entry.seq, rows_read + 1);
+            position = entry.seq;
             items.push(self.given(entry, &previous));
-        }
-        if !full && rows_read < limit && position < end {
+            Ok(true)
+        })?;
+        if all && position < end {
             items.push(self.gone(position + 1, end, self.now, end_hash)?);
             position = end;
         }
@@ -145,25 +148,23 @@ impl Reading<'_> {
         items: &mut Vec<Item>,
         bytes: &mut usize,
     ) -> Sql<Seq> {
-        let (mut below, mut full) = (top + 1, false);
-        let mut statement = self.db.prepare_cached(&entries("entries.id > ?1 AND entries.id <= ?2 ORDER BY entries.id DESC"))?;
+        let mut below = top + 1;
         let room = limit.saturating_sub(items.len());
-        let mut rows = statement.query(params![id(self.log_no, window.join_seq), id(self.log_no, top), U(room as u64)])?;
-        let mut rows_read = 0;
-        while let Some(row) = rows.next()? {
+        let range = place(self.log_no, window.join_seq + 1)..=place(self.log_no, top);
+        let all = self.places.walk(self.db, STORED, (range, Way::Down), room, |row| {
             let (entry, previous) = log::stored(row)?;
             *bytes = bytes.saturating_add(entry.body.len());
-            full = *bytes > BYTES_PER_PAGE && !items.is_empty();
-            if full {
-                break;
+            if *bytes > BYTES_PER_PAGE && !items.is_empty() {
+                return Ok(false);
             }
             if entry.seq + 1 < below {
                 items.push(self.gone(entry.seq + 1, below - 1, entry.time, hash)?);
             }
-            (below, hash, rows_read) = (entry.seq, previous, rows_read + 1);
+            (below, hash) = (entry.seq, previous);
             items.push(self.given(entry, &previous));
-        }
-        if !full && rows_read < room && below > window.join_seq + 1 {
+            Ok(true)
+        })?;
+        if all && below > window.join_seq + 1 {
             items.push(self.gone(window.join_seq + 1, below - 1, self.now, hash)?);
             below = window.join_seq + 1;
         }
@@ -191,15 +192,14 @@ impl Reading<'_> {
     /// The running hash at a seq inside a window, if the entry behind it is still there; zeros if it is not: then the
     /// client asked from inside a gap and gets the hash with the gap's end.
     fn hash_at(&self, seq: Seq) -> Sql<Hash> {
-        let sql = "SELECT previous_hash FROM entries WHERE id = ?1";
-        Ok(self.db.prepare_cached(sql)?.query_one([id(self.log_no, seq + 1)], |row| row.get(0)).optional()?.unwrap_or([0; 32]))
+        let (mut hash, behind) = ([0; 32], place(self.log_no, seq + 1));
+        let select = Select { columns: "previous_hash", joined: "" };
+        self.places.walk(self.db, select, (behind..=behind, Way::Up), 1, |row| {
+            hash = row.get(0)?;
+            Ok(true)
+        })?;
+        Ok(hash)
     }
-}
-
-fn entries(condition: &str) -> String {
-    format!(
-        "SELECT {COLUMNS} FROM entries LEFT JOIN devices ON device_no = sender LEFT JOIN bodies USING (body_no) WHERE {condition} LIMIT ?3"
-    )
 }
 
 /// The numbers of a log and a device. Another device's log is none.

@@ -8,6 +8,8 @@ use super::{
     Store,
     engine::Txn,
     key_packages, known,
+    log::{place, seq_of},
+    places::{Places, Select, Way},
     types::{LogPosition, SignInOutcome, SignedIn, Stock, StoreError},
     values::{Sql, U, log_id, uint},
     windows,
@@ -40,7 +42,7 @@ impl Store {
                 Entered::RolledBack => return Ok(SignInOutcome::RolledBack),
                 Entered::Refused => return Ok(SignInOutcome::Refused),
             }
-            let mut signed_in = store.read(move |db| signed_in(db, device)).await?;
+            let mut signed_in = store.read_entries(move |db, places| signed_in(db, places, device)).await?;
             for position in &mut signed_in.news {
                 position.cursor = store.0.pending.at_least(device, position.log, position.cursor).min(position.head);
             }
@@ -91,7 +93,7 @@ impl Txn<'_> {
     }
 }
 
-fn signed_in(db: &Connection, id: DeviceId) -> Sql<SignedIn> {
+fn signed_in(db: &Connection, places: &Places, id: DeviceId) -> Sql<SignedIn> {
     let Some(device) = known::device(db, id)? else {
         return Ok(SignedIn { stock: Stock::default(), news: Vec::new(), groups: Vec::new() });
     };
@@ -108,7 +110,7 @@ fn signed_in(db: &Connection, id: DeviceId) -> Sql<SignedIn> {
         .collect::<Sql<_>>()?;
     let mut news = Vec::new();
     for (log_no, log) in logs {
-        news.extend(position(db, log, log_no, device.no)?.filter(|position| position.cursor < position.head));
+        news.extend(position(db, places, log, log_no, device.no)?.filter(|position| position.cursor < position.head));
     }
     Ok(SignedIn { stock, news, groups })
 }
@@ -123,12 +125,13 @@ fn readable_groups(db: &Connection, device_no: i64) -> Sql<Vec<GroupId>> {
 }
 
 /// Where the window that flows now stands; `None` if none does.
-pub(super) fn position(db: &Connection, log: LogId, log_no: i64, device_no: i64) -> Sql<Option<LogPosition>> {
+pub(super) fn position(db: &Connection, places: &Places, log: LogId, log_no: i64, device_no: i64) -> Sql<Option<LogPosition>> {
     let Some((window, (head, _))) = windows::readable(db, log_no, device_no)? else { return Ok(None) };
-    let first = db
-        .prepare_cached("SELECT id FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1")?
-        .query_one([super::log::id(log_no, window.join_seq), super::log::id(log_no, head)], |row| row.get(0))
-        .optional()?;
-    let first_available = first.map_or(head + 1, super::log::seq_of);
+    let mut first_available = head + 1;
+    let range = place(log_no, window.join_seq + 1)..=place(log_no, head);
+    places.walk(db, Select { columns: "entries.place", joined: "" }, (range, Way::Up), 1, |row| {
+        first_available = seq_of(row.get(0)?);
+        Ok(true)
+    })?;
     Ok(Some(LogPosition { log, first_available, head, cursor: window.cursor }))
 }

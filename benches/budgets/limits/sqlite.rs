@@ -31,8 +31,7 @@ impl Bare {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let db = Connection::open(directory.path().join("bare.db")).expect("a database");
-        let settings =
-            "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA secure_delete = on; PRAGMA cache_size = -16384;";
+        let settings = "PRAGMA page_size = 8192; PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA secure_delete = on; PRAGMA cache_size = -16384;";
         db.execute_batch(settings).expect("the settings are good");
         db.execute_batch(include_str!("../../../migrations/0004_logs.sql")).expect("the tables are good");
         let sql = "INSERT INTO logs (log_no, kind, owner, running_hash) VALUES (1, 1, x'00', zeroblob(32))";

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
 use super::Answer;
-use crate::store::{connection, lock::OpenError, types::StoreError, values::Sql};
+use crate::store::{connection, lock::OpenError, places::Places, types::StoreError, values::Sql};
 
 type Read = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -55,10 +55,23 @@ impl Readers {
         &self,
         work: impl FnOnce(&Connection) -> Sql<T> + Send + 'static,
     ) -> Answer<T> {
+        self.submit(move |db| snapshot(db, work))
+    }
+
+    /// Runs `work`, which reads entries, on one snapshot; on another one if places have moved too far meanwhile.
+    pub(in crate::store) fn read_entries<T: Send + 'static>(
+        &self,
+        places: Arc<Places>,
+        work: impl Fn(&Connection, &Places) -> Sql<T> + Send + 'static,
+    ) -> Answer<T> {
+        self.submit(move |db| places.steadily(|| snapshot(db, |db| work(db, &places))))
+    }
+
+    fn submit<T: Send + 'static>(&self, work: impl FnOnce(&mut Connection) -> Sql<T> + Send + 'static) -> Answer<T> {
         let (caller, receiver) = oneshot::channel();
         let failed = self.failed.clone();
         let read: Read = Box::new(move |db| {
-            let answer = snapshot(db, work).map_err(|error| {
+            let answer = work(db).map_err(|error| {
                 tracing::error!(%error, "a read failed");
                 if is_damaged(&error) {
                     failed.send_replace(true);

@@ -25,9 +25,11 @@ use crate::{
     ids::LogId,
     metrics::WriterMetrics,
     store::{
+        connection,
         known::Known,
         ledger::Ledger,
         options::Options,
+        places::Placing,
         receipts::{Moved, Step},
         tail::Tail,
         types::{StoreError, StoredEntry},
@@ -43,6 +45,7 @@ pub(in crate::store) struct Txn<'a> {
     pub(in crate::store) db: &'a Connection,
     pub(in crate::store) known: &'a mut Known,
     pub(in crate::store) ledger: &'a mut Ledger,
+    pub(in crate::store) placing: &'a mut Placing,
     /// What live sessions may read from memory once the transaction is durable.
     pub(in crate::store) published: &'a mut Vec<Published>,
     /// Who has got further, once the transaction is durable. A job that is taken back may leave its steps: whoever is
@@ -107,6 +110,7 @@ struct Desk {
     ordered: Option<Order>,
     known: Known,
     ledger: Ledger,
+    placing: Placing,
     published: Vec<Published>,
     moved: Vec<Step>,
     options: Options,
@@ -129,7 +133,7 @@ impl Writer {
     /// A writer, and the way to it. Nothing is written before [`Writer::spawn`] or a [`Writer::turn`].
     pub(in crate::store) fn new(
         db: Connection,
-        ledger: Ledger,
+        (ledger, placing): (Ledger, Placing),
         directory: PathBuf,
         options: Options,
         after: AfterCommit,
@@ -137,17 +141,20 @@ impl Writer {
         failed: watch::Sender<bool>,
     ) -> (Self, WriterQueue) {
         let (queue, waiting) = sync_channel(options.queue);
+        // What cannot be asked now fails with the first batch.
+        let wal = Wal::new(db.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(connection::PAGE_BYTES));
         let desk = Desk {
             waiting,
             ordered: None,
             known: Known::default(),
             ledger,
+            placing,
             published: Vec::new(),
             moved: Vec::new(),
             options,
             after,
             disk: Disk::new(directory, options.disk_reserve),
-            wal: Wal::default(),
+            wal,
             metrics,
             failed,
         };
@@ -335,6 +342,7 @@ impl Desk {
                 }
                 self.known.bound();
                 self.ledger.committed();
+                self.placing.committed();
                 let noted = self.wal.committed(db, jobs, bytes);
                 self.outlived(noted)
             }
@@ -343,6 +351,7 @@ impl Desk {
                 self.moved.clear();
                 self.known.clear();
                 self.ledger.rolled_back();
+                self.placing.rolled_back();
                 let (verdict, result) = match aborted {
                     Aborted::Full => {
                         self.disk.filled();
@@ -378,6 +387,7 @@ impl Desk {
         self.known.write_back(db).map_err(aborted)?;
         if refusal.is_none() {
             self.ledger.settle(db, jobs).map_err(aborted)?;
+            self.placing.settle(db, jobs).map_err(aborted)?;
         }
         execute(db, "COMMIT")
     }
@@ -387,6 +397,7 @@ impl Desk {
             db,
             known: &mut self.known,
             ledger: &mut self.ledger,
+            placing: &mut self.placing,
             published: &mut self.published,
             moved: &mut self.moved,
             options: &self.options,
@@ -396,7 +407,7 @@ impl Desk {
     /// A job that fails in the middle takes back what it did, and nothing else.
     fn run_guarded(&mut self, db: &Connection, job: &mut dyn Job) -> Result<Result<(), StoreError>, Aborted> {
         self.known.write_back(db).map_err(aborted)?;
-        let published = self.published.len();
+        let (published, placed) = (self.published.len(), self.placing.mark());
         execute(db, "SAVEPOINT job")?;
         match self.run(db, job) {
             Ok(()) => {
@@ -406,6 +417,7 @@ impl Desk {
             Err(error) if is_of_the_job(&error) => {
                 tracing::error!(%error, "a verb met a contradiction and was taken back");
                 self.published.truncate(published);
+                self.placing.take_back(placed);
                 self.known.clear();
                 execute(db, "ROLLBACK TO job")?;
                 execute(db, "RELEASE job")?;

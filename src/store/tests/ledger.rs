@@ -1,6 +1,6 @@
 use super::*;
 
-const SMALL: Options = Options {
+pub(super) const SMALL: Options = Options {
     queue: 4096,
     read_queue: 64,
     readers: 1,
@@ -14,6 +14,7 @@ const SMALL: Options = Options {
     commits_kept: 100,
     key_packages_low: 5,
     ledger_keys: 16,
+    places: 16,
     pending_acknowledgements: 64,
 };
 

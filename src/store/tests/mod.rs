@@ -7,6 +7,7 @@ mod key_packages;
 mod ledger;
 mod messages;
 mod notices;
+mod places;
 mod presence;
 mod relations;
 mod trimming;

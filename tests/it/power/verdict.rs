@@ -168,8 +168,8 @@ fn check_logs(db: &Connection, story: &Story, verdict: &mut Verdict) -> rusqlite
     let mut first = HashMap::new();
     let mut logs = db.prepare("SELECT log_no, next_seq, running_hash FROM logs")?;
     let mut entries = db.prepare(
-        "SELECT entries.id & ((1 << 40) - 1), kind, sender_ref, entry_hash, previous_hash, coalesce(entries.body, bodies.body)
-         FROM entries LEFT JOIN bodies USING (body_no) WHERE entries.id >> 40 = ?1 ORDER BY entries.id",
+        "SELECT entries.place & ((1 << 40) - 1), kind, sender_ref, entry_hash, previous_hash, coalesce(entries.body, bodies.body)
+         FROM entries LEFT JOIN bodies USING (body_no) WHERE entries.place >> 40 = ?1 ORDER BY entries.place",
     )?;
     let mut rows = logs.query([])?;
     while let Some(row) = rows.next()? {
@@ -284,7 +284,7 @@ impl Database {
         }
         let found = self
             .db
-            .prepare_cached("SELECT entry_hash FROM entries WHERE id = ?1 << 40 | ?2")?
+            .prepare_cached("SELECT entry_hash FROM entries WHERE place = ?1 << 40 | ?2")?
             .query_row(params![log, seq], |row| row.get::<_, [u8; 32]>(0))
             .optional()?;
         Ok(found == Some(*hash))
@@ -293,7 +293,7 @@ impl Database {
     /// Whether a commit has opened a window to a device, with the Welcome that it needs.
     fn opened(&self, log: i64, seq: i64, device: &[u8; 16]) -> rusqlite::Result<bool> {
         let sql = "SELECT 1 FROM windows JOIN devices USING (device_no) WHERE log_no = ?1 AND join_seq = ?2 AND device_id = ?3
-                   AND (welcome_seq IS NULL OR EXISTS (SELECT 1 FROM entries WHERE id = own_log_no << 40 | welcome_seq))";
+                   AND (welcome_seq IS NULL OR EXISTS (SELECT 1 FROM entries WHERE place = own_log_no << 40 | welcome_seq))";
         self.db.prepare_cached(sql)?.exists(params![log, seq, &device[..]])
     }
 
