@@ -38,7 +38,7 @@ async fn a_kill_in_a_checkpoint_loses_nothing() {
 async fn a_kill_in_a_migration_is_followed_by_a_whole_one() {
     const OLD: u32 = 5;
     let mut kills = 0;
-    for step in (0..).map(|number| number * 5) {
+    for step in (0..).map(|number| number * number * 2) {
         let scratch = tempfile::tempdir().expect("a temporary directory");
         let data = scratch.path().join("data");
         fs::create_dir(&data).expect("it can be made");
@@ -46,9 +46,9 @@ async fn a_kill_in_a_migration_is_followed_by_a_whole_one() {
         let disk = FaultyDisk::below(scratch.path());
         disk.fails(&format!("kill * {step}"));
         // Opens the database of a server that does not run, and migrates it first.
-        let killed = !open(&data, &disk).await;
+        let killed = !verb(&["invite", "create"], &data, &disk).await;
         disk.fails("");
-        assert!(open(&data, &disk).await, "step {step}: it opens afterwards");
+        assert!(verb(&["invite", "create"], &data, &disk).await, "step {step}: it opens afterwards");
         let db = Connection::open(data.join("sovereign.db")).expect("a database");
         assert_eq!(text(&db, "PRAGMA integrity_check"), "ok", "step {step}");
         assert_eq!(text(&db, "SELECT username FROM accounts"), "ann", "step {step}");
@@ -64,16 +64,41 @@ async fn a_kill_in_a_migration_is_followed_by_a_whole_one() {
     assert!(kills > 10, "a migration has more steps than {kills}");
 }
 
-/// Whether the verb came to its end; else it was killed.
-async fn open(data: &Path, disk: &FaultyDisk) -> bool {
-    let verb = Command::new(env!("CARGO_BIN_EXE_sovereign"))
-        .args(["invite", "create", "--data"])
-        .arg(data)
-        .envs(disk.environment())
-        .output();
-    let output = within("a verb", verb).await.expect("it starts");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_in_a_backup_leaves_a_whole_one_or_none() {
+    let (mut server, disk) = TestServer::start_on_faulty_disk(&[]).await;
+    let (mut ada, _bob) = pair(&server).await;
+    for number in 0..20 {
+        ada.person.send(&mut ada.group, &format!("message {number}")).await;
+    }
+    assert_eq!(server.terminate().await, Some(0));
+    let (data, mut kills) = (server.data(), 0);
+    for step in (0..).map(|number| number * number) {
+        let (target, restored) = (data.with_file_name(format!("backup-{step}")), data.with_file_name(format!("restored-{step}")));
+        let name = target.to_str().expect("UTF-8");
+        disk.fails(&format!("kill * {step}"));
+        let killed = !verb(&["backup", name], &data, &disk).await;
+        disk.fails("");
+        if !target.exists() {
+            assert!(killed && verb(&["backup", name], &data, &disk).await, "step {step}: the next one is made");
+        }
+        assert!(verb(&["restore", name], &restored, &disk).await, "step {step}: what is there is whole");
+        if !killed {
+            break;
+        }
+        kills += 1;
+    }
+    println!("{kills} kills");
+    assert!(kills > 5, "a backup has more steps than {kills}");
+}
+
+/// Whether an operator's verb came to its end; else it was killed.
+async fn verb(arguments: &[&str], data: &Path, disk: &FaultyDisk) -> bool {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sovereign"));
+    let output = command.args(arguments).arg("--data").arg(data).envs(disk.environment()).output();
+    let output = within("a verb", output).await.expect("it starts");
     let killed = output.status.signal() == Some(Signal::KILL.as_raw());
-    assert!(killed || output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(killed || output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     !killed
 }
 
