@@ -1,7 +1,7 @@
 //! The drill: people talk, a backup is made, they talk on and change who is in, the server dies and is restored from the
 //! backup. Everybody comes back with what they hold, nobody loses or doubles any of it, and they go on.
 
-use sovereign_client::{Alarm, Client, Event, GroupState, Policy};
+use sovereign_client::{Alarm, Client, DeviceState, Event, GroupState, Policy};
 
 use crate::harness::{Home, TestServer, eventually};
 
@@ -143,4 +143,57 @@ async fn a_group_with_somebody_the_server_has_forgotten_is_reset_by_itself() {
     assert_eq!(names, ["ada", "bob"]);
     b.send(new, "four").await.expect("accepted");
     until_texts(&a, new, &["one", "two", "three", "four"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_backup_does_not_know_of_devices_and_removals_is_told_again() {
+    let mut server = TestServer::start().await;
+    let phone = Home::join_with_password(&server, "ada", "correct horse").await;
+    let (bob, carol) = (Home::join(&server, "bob").await, Home::join(&server, "carol").await);
+    let (on_phone, as_bob, as_carol) = (phone.client().await, bob.client().await, carol.client().await);
+    let others = ["bob", "carol"].map(str::to_owned);
+    let tea = on_phone.create_group("Tea", &others, Policy::Equal).await.expect("a group");
+    for client in [&as_bob, &as_carol] {
+        joined(client, tea).await;
+    }
+    on_phone.send(tea, "one").await.expect("accepted");
+    for client in [&as_bob, &as_carol] {
+        until_texts(client, tea, &["one"]).await;
+    }
+    as_carol.close().await;
+    let backup = server.backup("backup").await;
+
+    // Carol is removed while she is away, and Ada links a tablet.
+    as_bob.remove(tea, &["carol".to_owned()]).await.expect("removed");
+    let tablet = Home::new();
+    let file = tablet.file("password", "correct horse");
+    tablet.sov(&["login", &server.invite().await, "--username", "ada", "--password-file", &file]).await;
+    let pending = eventually("the tablet", || async {
+        let devices = on_phone.devices().await.expect("devices");
+        devices.into_iter().find(|device| device.state == DeviceState::Pending)
+    })
+    .await;
+    on_phone.approve_device(&data_encoding::HEXLOWER.encode(&pending.device_id)).await.expect("approved");
+    let on_tablet = tablet.client().await;
+    joined(&on_tablet, tea).await;
+    on_tablet.send(tea, "two").await.expect("accepted");
+    for client in [&on_phone, &as_bob] {
+        until_texts(client, tea, &["one", "two"]).await;
+    }
+    for client in [on_phone, as_bob, on_tablet] {
+        client.close().await;
+    }
+    server.kill().await;
+    server.restore(&backup).await;
+
+    let (on_phone, as_bob) = (phone.client().await, bob.client().await);
+    on_phone.send(tea, "three").await.expect("accepted");
+    until_texts(&as_bob, tea, &["one", "two", "three"]).await;
+    let on_tablet = tablet.client().await;
+    until_texts(&on_tablet, tea, &["two", "three"]).await;
+    on_tablet.send(tea, "four").await.expect("accepted");
+    until_texts(&as_bob, tea, &["one", "two", "three", "four"]).await;
+    let as_carol = carol.client().await;
+    eventually("Carol's removal", || async { (state(&as_carol, tea).await == Some(GroupState::Left)).then_some(()) }).await;
+    assert_eq!(texts(&as_carol, tea).await, ["one"]);
 }
