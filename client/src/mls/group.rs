@@ -62,7 +62,10 @@ impl Mls {
 
     /// The proposal that this device leaves; commits of others may refer to it.
     pub(crate) fn propose_leave(&self, provider: &Provider<'_>, group: &mut Group) -> Result<Vec<u8>, MlsError> {
-        bytes(&group.0.leave_group(provider, &*self.key).map_err(invalid)?)
+        let proposal = bytes(&group.0.leave_group(provider, &*self.key).map_err(invalid)?)?;
+        // The log says which proposals there are. One that waits here would forbid messages, for good if it never got there.
+        group.0.clear_pending_proposals(&provider.store)?;
+        Ok(proposal)
     }
 
     /// The tag by which members learn that their states are equal.

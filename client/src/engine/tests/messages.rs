@@ -93,6 +93,22 @@ async fn a_lost_answer_and_a_lost_request_make_one_message_each() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leave_that_was_cut_off_keeps_nothing_from_being_sent() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+    server.world().faults.push(("LeaveGroup", Fault::RequestLost));
+    let (left, queued) = tokio::join!(a.leave(group), async {
+        until("it was proposed", || async { server.world().counts.contains_key("Propose") }).await;
+        a.queue(group, "last words").await
+    });
+    left.expect("it is done when there is a connection again");
+    queued.expect("it goes first");
+    until_texts(&b, &["last words"]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_messages_keep_their_order() {
     let server = FakeServer::default();
     let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
