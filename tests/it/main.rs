@@ -28,4 +28,5 @@ mod people;
 mod power;
 mod requests;
 mod scenarios;
+mod simulation;
 mod tidy;
