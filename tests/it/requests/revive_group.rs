@@ -1,5 +1,7 @@
 //! `ReviveGroup`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use openmls::prelude::tls_codec::Serialize as _;
 use sovereign_proto::{
@@ -8,8 +10,9 @@ use sovereign_proto::{
 };
 
 use crate::harness::{
-    Raw, TestServer,
+    Member, Raw, TestServer,
     scene::{Person, Seat, pair, send_request},
+    within,
 };
 
 /// What this seat says of its group.
@@ -88,4 +91,66 @@ async fn nobody_makes_a_state_up_and_strangers_learn_nothing() {
     assert_eq!(say(&mut ada).await.revival(), Revival::Waiting);
     let told = say(&mut bob).await.revival();
     assert!(matches!(told, Revival::Waiting | Revival::Reset), "they do not agree: {told:?}");
+}
+
+/// Applies what has come, up to a commit.
+async fn catch_up(seat: &mut Seat) {
+    let (id, before) = (seat.group.group_id().to_vec(), seat.group.epoch());
+    while seat.group.epoch() == before {
+        for entry in seat.person.raw.entries(&id).await {
+            seat.person.member.apply(&mut seat.group, &entry);
+        }
+    }
+}
+
+/// Says it again and again, as clients do, until it is decided.
+async fn until_decided(seat: &mut Seat) -> Revival {
+    let mut ticks = tokio::time::interval(Duration::from_millis(250));
+    within("a decision", async {
+        loop {
+            ticks.tick().await;
+            let told = say(seat).await.revival();
+            if told != Revival::Waiting {
+                return told;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_was_removed_and_comes_first_is_out_when_two_others_bring_the_newer_state() {
+    let mut server = TestServer::start().await;
+    let (mut ada, mut bob) = pair(&server).await;
+    let (mut mallory, mut eve) = (Person::new(&server, "mallory").await, Person::new(&server, "eve").await);
+    ada.person.add(&mut ada.group, &[&mallory.keys, &eve.keys]).await;
+    let (mallorys, eves) = (mallory.join().await, eve.join().await);
+    catch_up(&mut bob).await;
+    let (mut mallory, mut eve) = (Seat { person: mallory, group: mallorys }, Seat { person: eve, group: eves });
+    let backup = server.backup("backup").await;
+    let leaf = Member::leaf(&ada.group, &mallory.person.keys);
+    let bundle = ada.person.member.remove(&mut ada.group, &[leaf]);
+    ada.person.submit(&mut ada.group, &bundle).await;
+    catch_up(&mut bob).await;
+    server.kill().await;
+    server.restore(&backup).await;
+
+    // With Eve, who was away and has not heard of it.
+    again(&server, &mut mallory).await;
+    again(&server, &mut eve).await;
+    assert_eq!(say(&mut mallory).await.revival(), Revival::Waiting);
+    assert_eq!(say(&mut eve).await.revival(), Revival::Waiting, "the others may have a newer state");
+    assert_eq!(until_decided(&mut mallory).await, Revival::GoOn, "nobody else came");
+    mallory.person.send(&mut mallory.group, "nobody is here").await;
+
+    again(&server, &mut ada).await;
+    again(&server, &mut bob).await;
+    assert_eq!(say(&mut ada).await.revival(), Revival::Waiting, "one is not enough here either");
+    assert_eq!(until_decided(&mut bob).await, Revival::GoOn);
+    assert_eq!(say(&mut ada).await.revival(), Revival::GoOn);
+    let message = mallory.person.member.message(&mut mallory.group, "still here?");
+    let request = send_request(mallory.group.group_id().as_slice(), message);
+    assert_eq!(mallory.person.raw.refused(request).await, FailureCode::NotFound, "out again");
+    ada.person.send(&mut ada.group, "gone").await;
+    assert_eq!(say(&mut eve).await.revival(), Revival::GoOn, "the log, and its gap, tell the rest");
 }
