@@ -12,7 +12,7 @@ use sovereign_proto::v1::RegistrationMode;
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::{
-    auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets},
+    auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets, turns::Turns},
     clock::{Clock, Instant, monotonic},
     duties::Duties,
     entropy,
@@ -130,6 +130,8 @@ pub struct Auth {
     pub attempts: Attempts,
     /// Single-use tickets.
     pub tickets: Tickets,
+    /// Guesses that are being checked.
+    pub turns: Turns,
     /// Signs `Hello`.
     pub key: ServerKey,
 }
@@ -241,6 +243,7 @@ pub(crate) mod tests {
             passwords: Passwords::new(1, 1),
             attempts: Attempts::default(),
             tickets: Tickets::default(),
+            turns: Turns::default(),
             key: ServerKey::from_seed(&[7; 32]),
         };
         (Server::new(settings, clock, store, auth), directory)

@@ -7,3 +7,4 @@ pub mod proof;
 pub mod secret;
 pub mod server_key;
 pub mod tickets;
+pub mod turns;

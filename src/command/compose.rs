@@ -6,7 +6,7 @@ use sovereign_proto::v1::RegistrationMode;
 
 use super::failure::Failure;
 use crate::{
-    auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets},
+    auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets, turns::Turns},
     clock::Clock,
     config::{self, Config},
     limits::{FRAME_BEFORE_AUTHENTICATION, Limits},
@@ -61,6 +61,7 @@ pub(super) fn server(
         passwords: Passwords::new(config.password_hashes_max, PASSWORD_QUEUE),
         attempts: Attempts::default(),
         tickets: Tickets::default(),
+        turns: Turns::default(),
         key,
     };
     let invites = InviteAddress { base_url, authority_pin: tls.authority_pin().map(str::to_owned) };

@@ -34,6 +34,8 @@ impl Handle for SignInWithPasswordRequest {
         // What is no username at all is counted by its address only: nobody's text of any length is remembered.
         let username = parse::username(&self.username).ok();
         let guessed = username.as_deref();
+        // Taken before the count is read, and held until this guess is in it.
+        let _turn = guessed.map(|name| server.auth.turns.take(name)).transpose()?;
         server.auth.attempts.check(address, guessed, now)?;
         // Unknown, disabled and without a password cost and say the same as a wrong password.
         let account = match username.clone() {
