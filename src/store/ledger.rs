@@ -119,6 +119,13 @@ impl Ledger {
             let (by_id, by_entry) = (ledger.id_key(log_no, device_no, row.get(3)?), ledger.entry_key(log_no, &row.get(4)?));
             ledger.fresh.extend([(by_id, no), (by_entry, no)]);
         }
+        if ledger.fresh.len() >= generation {
+            // Now and at once: a server that never runs long enough would have more to read with every start.
+            let transaction = db.unchecked_transaction()?;
+            ledger.settle(&transaction, usize::MAX / MOVED_PER_JOB)?;
+            transaction.commit()?;
+            ledger.committed();
+        }
         Ok(ledger)
     }
 

@@ -129,6 +129,12 @@ impl Places {
     }
 }
 
+/// A generation that begins its way again meets what it left there.
+fn insert(db: &Connection, place: i64, entry_no: i64) -> Sql<()> {
+    let sql = "INSERT OR REPLACE INTO places (place, entry_no) VALUES (?1, ?2)";
+    db.prepare_cached(sql)?.execute([place, entry_no]).map(drop)
+}
+
 /// Numbers in the index have their entries: both go together.
 fn walk_disk(
     db: &Connection,
@@ -213,7 +219,17 @@ impl Placing {
         let newest: Option<i64> = db.query_one("SELECT max(entry_no) FROM entries", [], |row| row.get(0))?;
         let next_no = newest.unwrap_or(0).max(placed_to) + 1;
         let mut statement = db.prepare("SELECT place, entry_no FROM entries WHERE entry_no > ?1")?;
-        let fresh = statement.query_map([placed_to], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Sql<_>>()?;
+        let mut fresh: BTreeMap<i64, i64> =
+            statement.query_map([placed_to], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Sql<_>>()?;
+        if fresh.len() >= generation {
+            // Now and at once: a server that never runs long enough would have more to read with every start.
+            let transaction = db.unchecked_transaction()?;
+            for (place, entry_no) in std::mem::take(&mut fresh) {
+                insert(&transaction, place, entry_no)?;
+            }
+            transaction.execute("UPDATE placed SET placed_to = ?1", [next_no - 1])?;
+            transaction.commit()?;
+        }
         let memory = Mutex::new(Memory { fresh, moving: BTreeMap::new() });
         let places = Arc::new(Places { memory, left: AtomicU64::new(0) });
         Ok(Self { places, next_no, generation, moving: None, placed: Vec::new(), deleted: Vec::new() })
@@ -255,10 +271,9 @@ impl Placing {
             memory.moving.range(moving.next..).take(most).map(|(place, entry_no)| (*place, *entry_no)).collect();
         drop(memory);
         let deleted: HashSet<i64> = self.deleted.iter().copied().collect();
-        let mut insert = db.prepare_cached("INSERT OR REPLACE INTO places (place, entry_no) VALUES (?1, ?2)")?;
         for (place, entry_no) in &some {
             if !deleted.contains(place) {
-                insert.execute([place, entry_no])?;
+                insert(db, *place, *entry_no)?;
             }
             moving.next = place + 1;
         }
