@@ -11,6 +11,8 @@ use crate::{
     clock::UnixMs,
     hub::{Inbox, Registration},
     ids::LogId,
+    order::InOrder,
+    rates::Purse,
     refusal::Refusal,
 };
 
@@ -28,6 +30,10 @@ pub struct Connection {
     pub inbox: Arc<Inbox>,
     /// Who it is, so far.
     pub identity: Identity,
+    /// What its device and its account may still do; `None`: nobody is signed in.
+    pub purses: Option<(Arc<Purse>, Arc<Purse>)>,
+    /// Messages that have to be sent again before others.
+    pub in_order: Arc<InOrder>,
 }
 
 /// What an authentication brings: who it is, its place in the hub, and which logs may have news.
@@ -93,6 +99,15 @@ pub struct Connected(pub Device, pub Arc<Inbox>);
 impl Caller for Connected {
     fn admit(connection: &Arc<Connection>) -> Result<Self, Refusal> {
         Device::admit(connection).map(|device| Self(device, Arc::clone(&connection.inbox)))
+    }
+}
+
+/// An active device with the order of this very connection's messages.
+pub struct Sending(pub Device, pub Arc<InOrder>);
+
+impl Caller for Sending {
+    fn admit(connection: &Arc<Connection>) -> Result<Self, Refusal> {
+        Device::admit(connection).map(|device| Self(device, Arc::clone(&connection.in_order)))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Read ARCHITECTURE.md for the map and the invariants. Layers, from the top; imports point down only:
 //! command · transport · session · requests · server, caller, groups, duties, wire · store, hub, mls, auth ·
-//! codec, identity, refusal, limits, config, metrics, telemetry · ids, clock, entropy.
+//! codec, identity, refusal, limits, rates, order, memory, config, metrics, telemetry · ids, clock, entropy.
 
 pub mod auth;
 pub mod caller;
@@ -17,9 +17,12 @@ pub mod hub;
 pub mod identity;
 pub mod ids;
 pub mod limits;
+pub mod memory;
 pub mod metrics;
 pub mod mls;
+pub mod order;
 mod private_file;
+pub mod rates;
 pub mod refusal;
 pub mod requests;
 pub mod server;

@@ -170,6 +170,70 @@ pub const WAITING_RECEIPTS: usize = 1024;
 /// Life of a ticket.
 pub const TICKET: Duration = Duration::from_secs(30);
 
+/// Seconds' worth of anything that may come at once.
+pub const AT_ONCE_SECONDS: u32 = 20;
+/// How many times as much as one device an account may do with all its devices.
+pub const ACCOUNT_SHARE: u32 = 4;
+/// How many times as much as one device may be done in one group by all its members.
+pub const GROUP_SHARE: u32 = 8;
+/// What a heavy request counts for.
+pub const HEAVY: u32 = 10;
+/// Bytes of a message that count as a further one.
+pub const MESSAGE_UNIT: usize = 16 * 1024;
+/// Devices, accounts, addresses or groups of which is remembered what they have done of late, each.
+pub const PURSES_PER_SHELF: usize = 65_536;
+/// Requests that a connection may have refused as `rate_limited`, with none done between, before it is closed with 4008.
+pub const LIMITED_IN_A_ROW: u32 = 1000;
+/// Groups in which one connection's messages are held up by one that was refused for now.
+pub const HELD_GROUPS: usize = 64;
+/// How long they are, if that one is not sent again.
+pub const HOLD: Duration = Duration::from_mins(1);
+
+/// Bytes that all connections together hold of requests being handled and of what their sockets have not taken; a quarter of
+/// the memory there is, where that is less.
+pub const HELD_IN_ALL: usize = 256 * 1024 * 1024;
+/// Bytes that one connection may hold while that is exceeded, before it is not read any more and fed nothing but answers.
+pub const HELD_WHEN_TIGHT: usize = 64 * 1024;
+/// Bytes of a frame that a connection may have received before it needs one of the places for large ones.
+pub const LARGE_FRAME: usize = 64 * 1024;
+/// Large frames that are received at once; others wait, unread.
+pub const LARGE_FRAMES: usize = 64;
+/// How often it is looked how much memory the process has.
+pub const MEMORY_LOOK: Duration = Duration::from_secs(1);
+
+/// Bytes of the data directory that are given up when the disk is full, so that acknowledging and deleting go on.
+pub const BALLAST: u64 = 4 << 20;
+/// Length of the write-ahead log from which it is copied into the database as it grows.
+pub const WAL_PASSIVE: u64 = 16 << 20;
+/// Length from which readers wait for a moment, so that it can be written from its start again.
+pub const WAL_RESTART: u64 = 32 << 20;
+/// Length from which nothing is taken that stores something.
+pub const WAL_GROWTH_REFUSED: u64 = 48 << 20;
+/// Length from which nothing is taken at all: it never exceeds 64 MiB.
+pub const WAL_ALL_REFUSED: u64 = 60 << 20;
+/// How long one read of the store may take before it is given up, so that it does not keep the log from being reused.
+pub const READ_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often something may be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: u32,
+    /// After a rest.
+    pub at_once: u32,
+}
+
+impl Rate {
+    const fn times(per_second: u32, share: u32) -> Self {
+        let per_second = per_second.saturating_mul(share);
+        Self { per_second, at_once: per_second.saturating_mul(AT_ONCE_SECONDS) }
+    }
+
+    fn announced(self) -> v1::Rate {
+        v1::Rate { per_second: self.per_second, at_once: self.at_once }
+    }
+}
+
 /// What an operator may set.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -185,6 +249,12 @@ pub struct Limits {
     pub key_packages_wanted: u32,
     /// Likewise the house's.
     pub flow: Flow,
+    /// Messages of one device in a second.
+    pub messages_per_second: u32,
+    /// Other requests of one device in a second; heavy ones count for [`HEAVY`].
+    pub requests_per_second: u32,
+    /// Sign-ins and sign-ups of one address in a second.
+    pub sign_ins_per_second: u32,
 }
 
 /// How much may be under way on one connection. The defaults are the house's; a simulation makes them tiny, so that every
@@ -230,11 +300,42 @@ impl Default for Limits {
             ttl_seconds: 30 * 24 * 3600,
             key_packages_wanted: KEY_PACKAGES_WANTED,
             flow: Flow::default(),
+            messages_per_second: 200,
+            requests_per_second: 200,
+            sign_ins_per_second: 100,
         }
     }
 }
 
 impl Limits {
+    /// How often one device may send messages, or ask for anything else.
+    #[must_use]
+    pub fn of_device(&self, messages: bool) -> Rate {
+        Rate::times(self.per_second(messages), 1)
+    }
+
+    /// How often all devices of an account may.
+    #[must_use]
+    pub fn of_account(&self, messages: bool) -> Rate {
+        Rate::times(self.per_second(messages), ACCOUNT_SHARE)
+    }
+
+    /// How often all members of a group may send there, or change it.
+    #[must_use]
+    pub fn in_group(&self, messages: bool) -> Rate {
+        Rate::times(self.per_second(messages), GROUP_SHARE)
+    }
+
+    /// How often somebody from one address may come in.
+    #[must_use]
+    pub fn sign_ins(&self) -> Rate {
+        Rate::times(self.sign_ins_per_second, 1)
+    }
+
+    fn per_second(&self, messages: bool) -> u32 {
+        if messages { self.messages_per_second } else { self.requests_per_second }
+    }
+
     /// As `Hello` announces them.
     #[must_use]
     pub fn announced(&self) -> v1::Limits {
@@ -250,6 +351,15 @@ impl Limits {
             key_packages_per_device: KEY_PACKAGES_PER_DEVICE,
             signal: number(SIGNAL),
             signals_per_second: number(self.signals_per_second),
+            rates: Some(v1::Rates {
+                messages_of_device: Some(self.of_device(true).announced()),
+                messages_of_account: Some(self.of_account(true).announced()),
+                messages_in_group: Some(self.in_group(true).announced()),
+                requests_of_device: Some(self.of_device(false).announced()),
+                requests_of_account: Some(self.of_account(false).announced()),
+                requests_in_group: Some(self.in_group(false).announced()),
+                sign_ins_of_address: Some(self.sign_ins().announced()),
+            }),
         }
     }
 }

@@ -37,6 +37,12 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// An empty file at `path` with mode 0600, for room that is to be held.
+pub fn create(path: &Path) -> io::Result<File> {
+    remove(path)?;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// The content of `path`, or `None` where there is no such file. More than `bytes_max` bytes are an error, and so is a
 /// secret that others may read.
 pub fn read(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {

@@ -4,6 +4,11 @@ use std::borrow::Cow;
 
 use sovereign_proto::v1::{self, FailureCode, failure::Details};
 
+/// When to ask again for room on the disk, in milliseconds.
+const NO_ROOM_MS: u64 = 5000;
+/// When to ask again for room within a quota: trimming takes its turn twice a minute.
+const QUOTA_MS: u64 = 30_000;
+
 /// A request that is not done. Holds nothing internal: everything in it leaves.
 pub struct Refusal {
     code: FailureCode,
@@ -79,6 +84,25 @@ impl Refusal {
     #[must_use]
     pub fn rate_limited(message: &'static str, retry_after_ms: u64) -> Self {
         Self { retry_after_ms, ..Self::new(FailureCode::RateLimited, message) }
+    }
+
+    /// There is no room now, and nobody knows when there will be.
+    #[must_use]
+    pub fn no_room(message: &'static str) -> Self {
+        Self { retry_after_ms: NO_ROOM_MS, ..Self::new(FailureCode::QuotaExceeded, message) }
+    }
+
+    /// An account's messages, or a group's, take all the room that they may.
+    #[must_use]
+    pub fn over_quota(of_group: bool, used_bytes: u64, limit_bytes: u64) -> Self {
+        let message = if of_group {
+            "the group has as many messages waiting for its members as it may: room comes as they read, or with time"
+        } else {
+            "this account has as many messages waiting for others as it may: room comes as they read, or with time"
+        };
+        let quota = Some(v1::Quota { used_bytes, limit_bytes });
+        let details = Some(Details::QuotaExceeded(v1::QuotaExceeded { of_group, quota }));
+        Self { retry_after_ms: QUOTA_MS, details, ..Self::new(FailureCode::QuotaExceeded, message) }
     }
 
     /// The server's fault. The incident id stands in its log beside the cause.
@@ -185,7 +209,7 @@ impl CloseCode {
             Self::AccountDisabled => "account disabled",
             Self::Order => "request not allowed in this state",
             Self::MalformedEnvelope => "malformed Envelope",
-            Self::RateAbuse => "too many control frames or signals",
+            Self::RateAbuse => "too many control frames, signals or requests",
             Self::Superseded => "superseded by a newer connection of this device",
             Self::HeartbeatLost => "nothing heard",
             Self::SlowReader => "nothing read",

@@ -19,7 +19,9 @@ use crate::{
     groups::Groups,
     hub::Hub,
     limits::{CENSUS_AGE, Limits},
+    memory::Memory,
     metrics::{Gauges, Metrics},
+    rates::Rates,
     store::{Census, Store, StoreError},
 };
 
@@ -55,6 +57,10 @@ pub struct Server {
     pub groups: Groups,
     /// What groups still need from one of their members.
     pub duties: Duties,
+    /// How often everybody has asked of late.
+    pub rates: Rates,
+    /// What connections hold.
+    pub memory: Arc<Memory>,
     /// What is counted where it happens.
     pub metrics: Arc<Metrics>,
     /// When this server was composed.
@@ -74,6 +80,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Bounds that an operator may set.
     pub limits: Limits,
+    /// Bytes that connections may hold in all.
+    pub held_max: usize,
     /// Silence after which a ping is sent.
     pub heartbeat: Duration,
     /// Time for a connection to authenticate.
@@ -142,6 +150,7 @@ impl Server {
     pub fn new(settings: Settings, clock: Clock, store: Store, auth: Auth) -> Self {
         let (hub, groups, duties) = (Hub::default(), Groups::default(), Duties::default());
         let (metrics, census, started) = (Arc::default(), tokio::sync::Mutex::default(), monotonic());
+        let memory = Arc::new(Memory::new(settings.held_max));
         Self {
             settings,
             clock,
@@ -150,6 +159,8 @@ impl Server {
             auth,
             groups,
             duties,
+            rates: Rates::new(started),
+            memory,
             metrics,
             started,
             census,
@@ -223,7 +234,10 @@ pub(crate) mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::store::{DataDir, Options};
+    use crate::{
+        limits::HELD_IN_ALL,
+        store::{DataDir, Options},
+    };
 
     /// A server on a directory of its own, without a transport.
     pub(crate) fn server() -> (Server, TempDir) {
@@ -234,6 +248,7 @@ pub(crate) mod tests {
         let settings = Settings {
             policy: Policy::new("test".into(), RegistrationMode::Invite),
             limits: Limits::default(),
+            held_max: HELD_IN_ALL,
             heartbeat: Duration::from_hours(1),
             authentication_deadline: Duration::from_hours(1),
             token_life: Duration::from_hours(1),

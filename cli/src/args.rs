@@ -6,7 +6,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::{
     chat, demo, exit, load,
-    verbs::{contacts, devices, group, groups, history, join, listen, login, presence, receipts, send, trust},
+    verbs::{contacts, devices, group, groups, history, join, listen, login, presence, receipts, send, trust, usage},
 };
 
 const AFTER_HELP: &str = "\
@@ -148,6 +148,8 @@ pub(crate) enum Verb {
     Presence(presence::Args),
     /// Switch delivered and read marks on or off
     Receipts(receipts::Args),
+    /// Show how much room the server has left for messages that wait for others
+    Usage(usage::Args),
     /// List whom you hear from; accept, block or forget somebody
     #[command(after_help = CONTACTS)]
     Contacts(contacts::Args),

@@ -12,7 +12,7 @@ use crate::{
     client::{self, StateOf},
     exit::{self, Exit},
     output::Output,
-    verbs::{contacts, devices, group, groups, history, listen, presence, receipts, send, trust},
+    verbs::{contacts, devices, group, groups, history, listen, presence, receipts, send, trust, usage},
 };
 
 /// Everything that is done with an account that exists.
@@ -28,6 +28,7 @@ pub(crate) enum Command {
     Receipts(receipts::Args),
     Contacts(contacts::Args),
     Trust(trust::Args),
+    Usage(usage::Args),
     /// What the screen of `sov chat` asks for.
     Chat(Ask),
 }
@@ -63,6 +64,7 @@ impl Command {
             Self::Receipts(args) => args.run(client, output).await,
             Self::Contacts(args) => args.run(client, output).await,
             Self::Trust(args) => args.run(client, output).await,
+            Self::Usage(args) => args.run(client, output).await,
             Self::Chat(ask) => ask.run(client, output, stopping).await,
         }
     }

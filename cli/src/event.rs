@@ -42,6 +42,8 @@ pub(crate) enum Event {
     Unread { group: String, count: u64 },
     /// A message that was accepted here will not be sent.
     SendFailed { group: String, client_id: String, reason: String },
+    /// The server does not take what waits in a group now; it is tried again by itself.
+    Delayed { group: String, reason: String, retry_after_ms: u64 },
     /// The account of this home.
     Account {
         username: String,
@@ -117,6 +119,13 @@ pub(crate) enum Event {
     },
     /// Words of the server's operator. Not end-to-end encrypted.
     ServerNotice { text: String, time_ms: u64 },
+    /// Messages that wait on the server: those of this account or, with `group`, those in it; and how many may.
+    Usage {
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        group: Option<String>,
+        used_bytes: u64,
+        limit_bytes: u64,
+    },
     /// What was asked for is done.
     Done {
         verb: String,

@@ -39,7 +39,14 @@ pub(crate) fn render(events: &[Event], style: Style) -> Rendered {
             (Event::Group { .. } | Event::Device { .. } | Event::Contact { since_ms: Some(_), .. }, _) => {
                 rendered.stdout.push_str(&table(rows, style));
             }
-            (Event::State { .. } | Event::Typing { .. } | Event::Presence { .. } | Event::Receipt { .. }, _) => {
+            (
+                Event::State { .. }
+                | Event::Delayed { .. }
+                | Event::Typing { .. }
+                | Event::Presence { .. }
+                | Event::Receipt { .. },
+                _,
+            ) => {
                 rows.iter().for_each(|row| line(&mut rendered.stderr, &human(row, style)));
             }
             _ => rows.iter().for_each(|row| line(&mut rendered.stdout, &human(row, style))),
@@ -90,6 +97,18 @@ fn human(event: &Event, style: Style) -> String {
         Event::Unread { group, count } => format!("{count} new in {}", short(group)),
         Event::SendFailed { group, reason, .. } => {
             red(&format!("a message to {} was not sent: {}", short(group), safe(reason)), style)
+        }
+        Event::Usage { group, used_bytes, limit_bytes } => {
+            let whose = group.as_ref().map_or_else(|| "of this account".to_owned(), |group| format!("in group {}", short(group)));
+            let mebibytes = |bytes: &u64| format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20);
+            format!("{} of {} {whose} wait for others", mebibytes(used_bytes), mebibytes(limit_bytes))
+        }
+        Event::Delayed { group, reason, retry_after_ms } => {
+            let again = match retry_after_ms.div_ceil(1000) {
+                0 | 1 => "tried again in a moment".to_owned(),
+                seconds => format!("tried again in {seconds} s"),
+            };
+            dim(&format!("* waiting ({}): {}; {again}, nothing is lost", short(group), safe(reason)), style)
         }
         Event::Account { username, device_id, pending: false, .. } => {
             format!("You are {}. This device is {}.", bold(&safe(username), style), short(device_id))

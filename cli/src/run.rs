@@ -63,6 +63,7 @@ async fn prepared(cli: Cli) -> Result<(), Exit> {
         Verb::Receipts(args) => Command::Receipts(args),
         Verb::Contacts(args) => Command::Contacts(args),
         Verb::Trust(args) => Command::Trust(args),
+        Verb::Usage(args) => Command::Usage(args),
         Verb::Demo(args) => return Box::pin(args.run(json)).await,
         Verb::Load(args) => return Box::pin(args.run(json)).await,
     };

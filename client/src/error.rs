@@ -107,6 +107,11 @@ impl Error {
         if let Self::Refused { retry_after_ms, .. } = self { *retry_after_ms } else { 0 }
     }
 
+    /// Whether the server has named the time after which the same request is done: waiting longer each time is of no use.
+    pub(crate) fn is_limited(&self) -> bool {
+        matches!(self, Self::Refused { code: FailureCode::RateLimited, .. })
+    }
+
     /// Whether the same request may succeed later without anything else changing.
     pub(crate) fn passes(&self) -> bool {
         use FailureCode::{DeadlineExceeded, Internal, QuotaExceeded, RateLimited, Unavailable};
@@ -128,6 +133,11 @@ impl fmt::Display for Error {
             Self::Usage(text) | Self::Vault(text) | Self::NotFound(text) | Self::Identity(text) => f.write_str(text),
             Self::VaultOwned => f.write_str("another process uses this account now"),
             Self::NoAccount => f.write_str("there is no account in this directory: join or log in first"),
+            Self::Refused { message, retry_after_ms, .. } if *retry_after_ms > PATIENCE_MS => {
+                let minutes = retry_after_ms.div_ceil(60_000);
+                let (number, unit) = if minutes < 120 { (minutes, "minutes") } else { (minutes.div_ceil(60), "hours") };
+                write!(f, "the server refused: {message} (try again in {number} {unit})")
+            }
             Self::Refused { message, .. } => write!(f, "the server refused: {message}"),
             Self::Network(text) => write!(f, "the server cannot be reached: {text}"),
             Self::Untrusted(text) => write!(f, "the server is not the one this device joined: {text}"),

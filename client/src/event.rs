@@ -70,6 +70,16 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The server does not take what waits in a group now: its limits, its disk, or its load. Nothing is lost, and it is
+    /// tried again by itself.
+    Delayed {
+        /// Whose messages or changes wait.
+        group: [u8; 32],
+        /// Why, in words for people.
+        reason: String,
+        /// No sooner than in so many milliseconds.
+        retry_after_ms: u64,
+    },
     /// Something that a person should look at: the server or somebody else does not do what it should.
     Alarm {
         /// Where; `None`: not in a group.

@@ -24,6 +24,6 @@ pub use self::{
     event::{Alarm, Event},
     model::{
         AccountInfo, Availability, Contact, DeviceInfo, DeviceState, GroupInfo, GroupState, IdentityInfo, InboxItem, Member,
-        Message, Notice, Options, Policy, Presence, Queued, Receipt, Relation, SendOptions, Sent,
+        Message, Notice, Options, Policy, Presence, Queued, Receipt, Relation, Room, SendOptions, Sent, Usage,
     },
 };

@@ -33,6 +33,24 @@ pub struct Sent {
     pub client_id: [u8; 16],
 }
 
+/// Messages that wait on the server for others, and how many may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes, about a second ago.
+    pub used_bytes: u64,
+    /// Bytes.
+    pub limit_bytes: u64,
+}
+
+/// How much room is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// For this account's messages.
+    pub account: Room,
+    /// In the group that was named.
+    pub group: Option<Room>,
+}
+
 /// How a message is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SendOptions {

@@ -9,10 +9,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::secret;
-use crate::{clock::UnixMs, ids::DeviceId};
-
-/// How long a ticket is good, in milliseconds.
-pub const LIFETIME_MS: u64 = 30_000;
+use crate::{clock::Instant, ids::DeviceId, limits::TICKET};
 
 /// Devices that may hold a ticket at the same time.
 const CAPACITY: usize = 10_000;
@@ -25,14 +22,14 @@ pub struct Tickets {
 
 #[derive(Default)]
 struct Held {
-    by_hash: HashMap<[u8; 32], (DeviceId, UnixMs)>,
+    by_hash: HashMap<[u8; 32], (DeviceId, Instant)>,
     by_device: HashMap<DeviceId, [u8; 32]>,
 }
 
 impl Tickets {
-    /// A fresh ticket of `device`, good until `now` + [`LIFETIME_MS`]. `None`: as many devices as there may be hold one;
+    /// A fresh ticket of `device`, good until `now` + [`TICKET`]. `None`: as many devices as there may be hold one;
     /// some expire within that time.
-    pub fn issue(&self, device: DeviceId, now: UnixMs) -> Option<Zeroizing<String>> {
+    pub fn issue(&self, device: DeviceId, now: Instant) -> Option<Zeroizing<String>> {
         let mut held = self.held();
         held.forget(device);
         if held.by_hash.len() >= CAPACITY {
@@ -43,13 +40,13 @@ impl Tickets {
         }
         let ticket = secret::ticket();
         let hash = secret::hash(&ticket);
-        held.by_hash.insert(hash, (device, now.saturating_add(LIFETIME_MS)));
+        held.by_hash.insert(hash, (device, now + TICKET));
         held.by_device.insert(device, hash);
         Some(ticket)
     }
 
     /// Uses a ticket up: whose it was, if it was good.
-    pub fn redeem(&self, ticket: &str, now: UnixMs) -> Option<DeviceId> {
+    pub fn redeem(&self, ticket: &str, now: Instant) -> Option<DeviceId> {
         let mut held = self.held();
         let (device, expires_at) = held.by_hash.remove(&secret::hash(ticket))?;
         held.by_device.remove(&device);
@@ -74,7 +71,7 @@ impl Held {
         }
     }
 
-    fn drop_expired(&mut self, now: UnixMs) {
+    fn drop_expired(&mut self, now: Instant) {
         self.by_hash.retain(|_, (_, expires_at)| now < *expires_at);
         let Self { by_hash, by_device } = self;
         by_device.retain(|_, hash| by_hash.contains_key(hash));
@@ -83,7 +80,10 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock::monotonic;
 
     fn device(number: usize) -> DeviceId {
         let mut id = [0; 16];
@@ -91,34 +91,35 @@ mod tests {
         DeviceId(id)
     }
 
-    #[test]
-    fn a_ticket_is_good_once_and_not_for_long() {
-        let tickets = Tickets::default();
-        let ticket = tickets.issue(device(1), 1_000).expect("there is room");
-        assert_eq!(tickets.redeem(&ticket, 30_999), Some(device(1)));
-        assert_eq!(tickets.redeem(&ticket, 30_999), None);
-        let late = tickets.issue(device(1), 1_000).expect("there is room");
-        assert_eq!(tickets.redeem(&late, 31_000), None);
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_is_good_once_and_not_for_long() {
+        let (tickets, now) = (Tickets::default(), monotonic());
+        let (early, late) = (now + TICKET - Duration::from_millis(1), now + TICKET);
+        let ticket = tickets.issue(device(1), now).expect("there is room");
+        assert_eq!(tickets.redeem(&ticket, early), Some(device(1)));
+        assert_eq!(tickets.redeem(&ticket, early), None);
+        let other = tickets.issue(device(1), now).expect("there is room");
+        assert_eq!(tickets.redeem(&other, late), None);
     }
 
-    #[test]
-    fn a_new_one_replaces_the_old_one_and_a_revoked_device_has_none() {
-        let tickets = Tickets::default();
-        let first = tickets.issue(device(1), 0).expect("there is room");
-        let second = tickets.issue(device(1), 0).expect("there is room");
-        assert_eq!(tickets.redeem(&first, 1), None);
+    #[tokio::test(start_paused = true)]
+    async fn a_new_one_replaces_the_old_one_and_a_revoked_device_has_none() {
+        let (tickets, now) = (Tickets::default(), monotonic());
+        let first = tickets.issue(device(1), now).expect("there is room");
+        let second = tickets.issue(device(1), now).expect("there is room");
+        assert_eq!(tickets.redeem(&first, now), None);
         tickets.forget(device(1));
-        assert_eq!(tickets.redeem(&second, 1), None);
+        assert_eq!(tickets.redeem(&second, now), None);
     }
 
-    #[test]
-    fn the_room_is_bounded_and_expired_ones_make_some() {
-        let tickets = Tickets::default();
+    #[tokio::test(start_paused = true)]
+    async fn the_room_is_bounded_and_expired_ones_make_some() {
+        let (tickets, now) = (Tickets::default(), monotonic());
         for number in 0..CAPACITY {
-            tickets.issue(device(number), 0).expect("there is room");
+            tickets.issue(device(number), now).expect("there is room");
         }
-        assert!(tickets.issue(device(CAPACITY), 0).is_none());
-        assert!(tickets.issue(device(CAPACITY), LIFETIME_MS).is_some());
+        assert!(tickets.issue(device(CAPACITY), now).is_none());
+        assert!(tickets.issue(device(CAPACITY), now + TICKET).is_some());
         assert_eq!(tickets.held().by_device.len(), 1);
     }
 }

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use sovereign_proto::v1::RegistrationMode;
 
-use super::failure::Failure;
+use super::{failure::Failure, memory};
 use crate::{
     auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets, turns::Turns},
     clock::Clock,
     config::{self, Config},
-    limits::{FRAME_BEFORE_AUTHENTICATION, Limits},
+    limits::{FRAME_BEFORE_AUTHENTICATION, HELD_IN_ALL, Limits},
     server::{Auth, InviteAddress, Policy, Server, Settings},
     store::{self, DataDir, Store},
     transport::{
@@ -106,8 +106,12 @@ fn settings(config: &Config, invites: InviteAddress) -> Settings {
             application_message: config.message_bytes_max,
             signals_per_second: config.signals_per_second_max,
             ttl_seconds: config.retention_days * 24 * 3600,
+            messages_per_second: config.messages_per_second_max,
+            requests_per_second: config.requests_per_second_max,
+            sign_ins_per_second: config.sign_ins_per_second_max,
             ..Limits::default()
         },
+        held_max: held_max(config),
         heartbeat: Duration::from_secs(config.heartbeat_interval_seconds),
         authentication_deadline: Duration::from_secs(config.authentication_deadline_seconds),
         token_life: Duration::from_hours(config.token_days * 24),
@@ -115,9 +119,17 @@ fn settings(config: &Config, invites: InviteAddress) -> Settings {
     }
 }
 
+/// A quarter of the memory there is, where that is less than the house's number.
+fn held_max(config: &Config) -> usize {
+    let quarter = memory::limit(config.memory_bytes_max).and_then(|limit| usize::try_from(limit / 4).ok());
+    quarter.map_or(HELD_IN_ALL, |quarter| quarter.min(HELD_IN_ALL))
+}
+
 fn store_options(config: &Config) -> store::Options {
     store::Options {
         disk_reserve: config.disk_reserve_bytes,
+        account_bytes: config.account_bytes_max,
+        group_bytes: config.group_bytes_max,
         message_days: config.retention_days,
         // A day more than promised: whoever comes back on the last one still catches up.
         commit_days: config.commit_retention_days + 1,

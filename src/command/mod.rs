@@ -14,6 +14,7 @@ mod hardening;
 mod invite;
 mod listing;
 mod manifest;
+mod memory;
 mod notice;
 mod operator;
 mod progress;

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     runtime,
@@ -15,6 +16,7 @@ use super::{
     compose,
     failure::{Exit, Failure},
     flags::Flags,
+    memory,
     ready::Ready,
     reload::Reload,
     restore,
@@ -30,7 +32,7 @@ use crate::{
     session::{self, Peer, link::Link},
     store::DataDir,
     telemetry::Telemetry,
-    transport::{self, Sessions, control::ControlSocket, metrics::Scrape},
+    transport::{self, Readiness, Sessions, control::ControlSocket, metrics::Scrape},
 };
 
 /// Runs until SIGTERM, SIGINT, or the store fails.
@@ -43,6 +45,7 @@ pub(super) fn run(flags: Flags) -> Result<(), Failure> {
 
 async fn serve(flags: Flags, running: Config, telemetry: Telemetry) -> Result<(), Failure> {
     let config = &running;
+    raise_descriptors(config.connections_max);
     let mut signals = Signals::listen().map_err(|error| Failure::io("signals", &error))?;
     let directory = DataDir::open(&config.data)?;
     if restore::is_unfinished(directory.path()) {
@@ -69,7 +72,7 @@ async fn serve(flags: Flags, running: Config, telemetry: Telemetry) -> Result<()
     // What a crash or a stop interrupted.
     tokio::spawn(notices::deliver_all(Arc::clone(&server)));
     let operators = control(data, &server, config.frame_bytes_max, stopped.clone())?;
-    let upkeep = upkeep::start(&server, &tls, &stopped);
+    let upkeep = upkeep::start(&server, &tls, memory::limit(config.memory_bytes_max), &stopped);
     let welcome = welcome::text(&server, &config.data, first_start).await?;
     let ready = Ready::announce(data, &url, metrics).map_err(|error| Failure::io("ready.json", &error))?;
     welcome.print(&url);
@@ -100,6 +103,21 @@ async fn serve(flags: Flags, running: Config, telemetry: Telemetry) -> Result<()
     server.store.close().await.map_err(|_| Failure::new(Exit::Io, "the database could not be closed in order"))
 }
 
+/// As many file descriptors as may be had, and a word where they are fewer than connections. Beyond them the kernel keeps
+/// those who come waiting.
+fn raise_descriptors(connections_max: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    let had = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    if let Some(descriptors) = had.filter(|had| *had < connections_max as u64) {
+        tracing::warn!(
+            descriptors,
+            connections_max,
+            "there are fewer file descriptors than connections may come: raise LimitNOFILE"
+        );
+    }
+}
+
 /// Every link becomes a session of this server.
 #[derive(Clone)]
 pub(super) struct Live(pub(super) Arc<Server>);
@@ -109,8 +127,17 @@ impl Sessions for Live {
         session::run(link, Arc::clone(&self.0), peer)
     }
 
-    fn ready(&self) -> bool {
-        !self.0.is_draining()
+    fn readiness(&self) -> Readiness {
+        let disk = self.0.store.disk();
+        if self.0.is_draining() {
+            Readiness::Not("the server stops")
+        } else if self.0.memory.is_short() {
+            Readiness::Not("memory is short")
+        } else if disk.free_bytes < disk.reserve_bytes {
+            Readiness::Limited("messages are refused: the disk is nearly full")
+        } else {
+            Readiness::Ready
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
+use super::memory;
 use crate::{
+    limits::MEMORY_LOOK,
     requests::{nomination, presence, receipts},
     server::Server,
     transport::tls::Tls,
@@ -31,11 +33,12 @@ const CERTIFICATE: Duration = Duration::from_hours(12);
 
 /// Starts all of it; ends when `stopped` turns true. A failing store ends the process elsewhere, so what fails here is
 /// tried again.
-pub(super) fn start(server: &Arc<Server>, tls: &Tls, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
+pub(super) fn start(server: &Arc<Server>, tls: &Tls, memory_max: Option<u64>, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
     let keeping = keep(Arc::clone(server), tls.clone(), stopped.clone());
     // Beside the rest: who has much to tell must not delay what is durable.
     let telling = tell(Arc::clone(server), stopped.clone());
-    tokio::spawn(async { _ = tokio::join!(keeping, telling) })
+    let watching = watch_memory(Arc::clone(server), memory_max, stopped.clone());
+    tokio::spawn(async { _ = tokio::join!(keeping, telling, watching) })
 }
 
 async fn keep(server: Arc<Server>, tls: Tls, mut stopped: watch::Receiver<bool>) {
@@ -65,6 +68,28 @@ async fn tell(server: Arc<Server>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// Has new connections turned away while memory is short.
+async fn watch_memory(server: Arc<Server>, memory_max: Option<u64>, mut stopped: watch::Receiver<bool>) {
+    let Some(memory_max) = memory_max else { return };
+    let mut look = ticks(MEMORY_LOOK);
+    loop {
+        tokio::select! {
+            () = told(&mut stopped) => return,
+            _ = look.tick() => {}
+        }
+        let Some(resident) = memory::resident() else { return };
+        if server.memory.resident(resident, memory_max) {
+            let short = server.memory.is_short();
+            tracing::warn!(
+                short,
+                resident_bytes = resident,
+                memory_bytes_max = memory_max,
+                "memory: new connections wait while it is short"
+            );
+        }
+    }
+}
+
 fn ticks(period: Duration) -> Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -79,7 +104,7 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
 /// Deletes what has served its time.
 async fn trim_on(server: &Server) {
     for _ in 0..TRIMS_MAX {
-        let trimmed = server.store.trim(server.clock.now_ms()).await;
+        let trimmed = server.store.trim(server.clock.settled_ms()).await;
         if !trimmed.as_ref().is_ok_and(|trimmed| trimmed.more) {
             return report(trimmed);
         }

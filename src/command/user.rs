@@ -125,6 +125,7 @@ fn show(config: &Config, username: String, json: bool) -> Result<(), Failure> {
     fact("last seen", ago(now, account.last_seen_ms));
     fact("connections", account.connections.to_string());
     fact("groups", groups.to_string());
+    fact("waiting", format!("{} of its messages, for others", listing::size(account.stored_bytes)));
     facts.print()?;
     listing::print("\n")?;
     let mut listing = device::listing(false);
@@ -219,5 +220,6 @@ fn object(account: &AccountSummary) -> Value {
         "devices_active": account.devices_active,
         "devices_pending": account.devices_pending,
         "connections": account.connections,
+        "stored_bytes": account.stored_bytes,
     })
 }

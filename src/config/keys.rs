@@ -125,6 +125,16 @@ keys! {
     frame_bytes_max: usize = "1048576" in 65_536..=16_777_216;
     /// Signals of one connection in a second (typing and the like); those beyond are dropped.
     signals_per_second_max: usize = "100" in 1..=1_000_000;
+    /// Messages of one device in a second, twenty seconds' worth at once; its account may send 4 times as many, a group gets 8 times as many.
+    messages_per_second_max: u32 = "200" in 1..=1_000_000;
+    /// Other requests of one device in a second, in the same way; those that cost the server much count for ten.
+    requests_per_second_max: u32 = "200" in 1..=1_000_000;
+    /// Sign-ins and sign-ups of one IPv4 address or IPv6 /64 in a second, twenty seconds' worth at once.
+    sign_ins_per_second_max: u32 = "100" in 1..=1_000_000;
+    /// Bytes of one account's messages that may wait here for others.
+    account_bytes_max: u64 = "1073741824" in 1_048_576..=1_125_899_906_842_624;
+    /// Bytes of messages that may wait in one group.
+    group_bytes_max: u64 = "4294967296" in 1_048_576..=1_125_899_906_842_624;
     /// How long messages are kept for devices that are away.
     retention_days: u64 = "30" in 1..=3650;
     /// How long commits are kept for devices that are away.
@@ -141,6 +151,8 @@ keys! {
     log_format: LogFormat = "text";
     /// Free space on the disk below which messages are refused.
     disk_reserve_bytes: u64 = "67108864" in 0..=1_099_511_627_776;
+    /// Memory this server may have; close to it new connections are turned away. 0: what its control group or its machine has.
+    memory_bytes_max: u64 = "0" in 0..=1_125_899_906_842_624;
     /// For drills only: moves this server's clock.
     clock_offset_seconds: i64 = "0" in -315_360_000..=315_360_000;
     /// Time for connections to end when the server stops.

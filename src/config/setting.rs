@@ -59,7 +59,7 @@ macro_rules! whole_number {
         }
     )*};
 }
-whole_number!(usize, u64, i64);
+whole_number!(u32, usize, u64, i64);
 
 /// Empty text is `None`.
 impl<T: Setting> Setting for Option<T> {

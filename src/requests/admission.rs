@@ -11,6 +11,7 @@ use super::{
 use crate::{
     auth::secret,
     caller::{Admission, Connection, Device, Identity},
+    clock::monotonic,
     ids::{LogId, Seq},
     refusal::Refusal,
     server::Server,
@@ -92,7 +93,7 @@ pub async fn by_token(server: &Arc<Server>, connection: &Connection, token: &str
 
 /// Authenticates by a ticket, which is used up.
 pub async fn by_ticket(server: &Arc<Server>, connection: &Connection, ticket: &str) -> Result<v1::Session, Refusal> {
-    let device = server.auth.tickets.redeem(ticket, server.clock.now_ms()).ok_or_else(refused)?;
+    let device = server.auth.tickets.redeem(ticket, monotonic()).ok_or_else(refused)?;
     by_secret(server, connection, device).await
 }
 

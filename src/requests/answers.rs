@@ -92,9 +92,8 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy => Self::unavailable("too much waits to be written", 250),
-            StoreError::DiskLow => {
-                Self::new(v1::FailureCode::QuotaExceeded, "the server's disk is nearly full: its operator has to make room")
-            }
+            StoreError::LogLong => Self::unavailable("too much is written for what is read", 1000),
+            StoreError::DiskLow => Self::no_room("the server's disk is nearly full: its operator has to make room"),
             StoreError::Unread => Self::unavailable("the server's storage could not be read: try again", 1000),
             StoreError::Failed => Self::unavailable("the server's storage failed: it restarts", 2000),
         }

@@ -32,6 +32,7 @@ impl Handle for GetStatusRequest {
             disk_free_bytes: disk.free_bytes,
             disk_reserve_bytes: disk.reserve_bytes,
             notices_open: census.notices_open,
+            stored_bytes: census.stored_bytes,
         })
     }
 }

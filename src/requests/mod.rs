@@ -43,6 +43,7 @@ mod find_account;
 mod get_group_info;
 mod get_receipts;
 mod get_status;
+mod get_usage;
 mod issue_ticket;
 mod issue_token;
 mod leave_group;
@@ -85,8 +86,10 @@ mod sign_up;
 mod submit_commit;
 #[cfg(test)]
 mod tests;
+pub mod throttle;
 mod watch_presence;
 
+use self::throttle::{Charge, Verdict};
 pub use create_invite::new_invite;
 
 /// What a handler file says of its request: who may ask, and what is done.
@@ -101,13 +104,17 @@ pub trait Handle: Call + Send + 'static {
 /// Answers a request: exactly one result, also when the handler panics, takes too long or the server drains.
 pub fn handle(server: Arc<Server>, connection: Arc<Connection>, body: request::Body) -> Handling {
     let (index, started) = (index(&body), monotonic());
-    let handler = if server.is_draining() {
+    let (handler, charge): (Handler, _) = if server.is_draining() {
         let restarts = Refusal::unavailable("the server restarts", crate::server::reconnect_after_ms());
-        Box::pin(std::future::ready(Err(restarts)))
+        (Box::pin(std::future::ready(Err(restarts))), None)
     } else {
-        dispatch(Arc::clone(&server), connection, body)
+        match throttle::admit(&server, &connection, &body, started) {
+            Verdict::Go(charge) => (dispatch(Arc::clone(&server), connection, body), Some(charge)),
+            Verdict::Refused(refusal) => (Box::pin(std::future::ready(Err(refusal))), None),
+            Verdict::Busy(busy) => (Box::pin(busy.refused(Arc::clone(&server))), None),
+        }
     };
-    Handling { server, index, started, handler: bounded(started, handler) }
+    Handling { server, index, started, charge, handler: bounded(started, handler) }
 }
 
 /// A request being handled. Its deadline is looked at whenever it is polled, so that it needs no timer of its own: who
@@ -116,6 +123,7 @@ pub struct Handling {
     server: Arc<Server>,
     index: usize,
     started: Instant,
+    charge: Option<Charge>,
     handler: Bounded<Handler>,
 }
 
@@ -135,6 +143,9 @@ impl Future for Handling {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(Pin::new(&mut self.handler).poll(cx));
+        if let Some(charge) = self.charge.take() {
+            charge.settle(&self.server, &result);
+        }
         self.server.metrics.request(self.index, result.as_ref().err().map(Refusal::code), self.started.elapsed());
         Poll::Ready(result)
     }

@@ -26,7 +26,9 @@ pub async fn deliver(server: Arc<Server>, number: i64, mut told: impl FnMut(u64)
                 }
             }
             Err(StoreError::Failed) => return Err(StoreError::Failed),
-            Err(StoreError::Busy | StoreError::DiskLow | StoreError::Unread) => tokio::time::sleep(PAUSE).await,
+            Err(StoreError::Busy | StoreError::LogLong | StoreError::DiskLow | StoreError::Unread) => {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }

@@ -67,6 +67,7 @@ pub fn account_summary(account: AccountOverview, live: &HashMap<AccountId, u32>)
         last_seen_ms: account.last_seen,
         devices_active: account.active,
         devices_pending: account.pending,
+        stored_bytes: account.stored_bytes,
         connections: live.get(&account.account_id).copied().unwrap_or(0),
     }
 }

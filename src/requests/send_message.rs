@@ -9,7 +9,7 @@ use super::{
     submit_commit::{frozen, server_behind, suspended},
 };
 use crate::{
-    caller::Device,
+    caller::Sending,
     ids::LogId,
     mls,
     refusal::Refusal,
@@ -18,9 +18,9 @@ use crate::{
 };
 
 impl Handle for SendMessageRequest {
-    type Caller = Device;
+    type Caller = Sending;
 
-    async fn handle(self, device: Device, server: &Arc<Server>) -> Result<SendMessageResponse, Refusal> {
+    async fn handle(self, Sending(device, order): Sending, server: &Arc<Server>) -> Result<SendMessageResponse, Refusal> {
         let group = parse::group_id(&self.group_id)?;
         let message = self.message.ok_or_else(|| Refusal::invalid("the message is missing"))?;
         let message = parse::outgoing(&message, &server.settings.limits)?;
@@ -28,8 +28,9 @@ impl Handle for SendMessageRequest {
         if header.group != group {
             return Err(Refusal::invalid("the message is of another group"));
         }
+        let in_place = self.in_order.then(|| order.in_place(group, message.client_id));
         let append = Append { group, sender: device.device, epoch: header.epoch, message, now: server.clock.now_ms() };
-        match server.store.append(append).await? {
+        match server.store.append_in_place(append, in_place).await? {
             AppendOutcome::Accepted { seq, time } => {
                 server.hub.wake(LogId::Group(group));
                 Ok(SendMessageResponse { seq, time_ms: time, duplicate: false })
@@ -40,6 +41,8 @@ impl Handle for SendMessageRequest {
             AppendOutcome::Stale { current_epoch } => {
                 Err(Refusal::stale_epoch(answers::stale(server, group, device.device, current_epoch).await?))
             }
+            AppendOutcome::AccountFull(quota) => Err(Refusal::over_quota(false, quota.used, quota.limit)),
+            AppendOutcome::GroupFull(quota) => Err(Refusal::over_quota(true, quota.used, quota.limit)),
             AppendOutcome::Frozen => Err(frozen()),
             AppendOutcome::Suspended => Err(suspended()),
             AppendOutcome::ServerBehind => Err(server_behind()),

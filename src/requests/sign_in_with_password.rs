@@ -12,6 +12,7 @@ use super::{Handle, admission, parse};
 use crate::{
     auth::proof,
     caller::{Device, Guest},
+    clock::monotonic,
     ids::AccountId,
     refusal::Refusal,
     server::Server,
@@ -36,7 +37,7 @@ impl Handle for SignInWithPasswordRequest {
         let guessed = username.as_deref();
         // Taken before the count is read, and held until this guess is in it.
         let _turn = guessed.map(|name| server.auth.turns.take(name)).transpose()?;
-        server.auth.attempts.check(address, guessed, now)?;
+        server.auth.attempts.check(address, guessed, monotonic())?;
         // Unknown, disabled and without a password cost and say the same as a wrong password.
         let account = match username.clone() {
             Some(username) => server.store.account_by_name(username).await?.filter(|account| account.enabled),
@@ -45,7 +46,7 @@ impl Handle for SignInWithPasswordRequest {
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let good = server.auth.passwords.verify(hash, password).await?;
         let Some(account) = account.filter(|_| good) else {
-            server.auth.attempts.wrong(address, guessed, now);
+            server.auth.attempts.wrong(address, guessed, monotonic());
             return Err(Refusal::unauthenticated("name or password is not good"));
         };
         match server.store.enrol_pending(account.account_id, new, now).await? {

@@ -12,7 +12,7 @@ use super::{Handle, admission, parse};
 use crate::{
     auth::{proof, secret},
     caller::{Device, Guest},
-    clock::UnixMs,
+    clock::monotonic,
     ids::{AccountId, DeviceId},
     refusal::Refusal,
     server::Server,
@@ -31,7 +31,7 @@ impl Handle for SignUpRequest {
             (_, code) => InviteUse::Code(secret::hash(code)),
         };
         let (address, now) = (connection.address, server.clock.now_ms());
-        server.auth.attempts.check(address, None, now)?;
+        server.auth.attempts.check(address, None, monotonic())?;
         let identity_key = parse::key(&self.identity_key, "identity_key is not 32 bytes")?;
         let manifest = self.manifest.ok_or_else(|| Refusal::invalid("the manifest is missing"))?;
         let body = proof::check_manifest(&manifest, None, &identity_key).map_err(|error| Refusal::invalid(error.to_string()))?;
@@ -51,7 +51,7 @@ impl Handle for SignUpRequest {
             && !server.store.is_invite_good(hash, now).await?
             && server.store.device(device.device).await?.is_none()
         {
-            return Err(bad_invite(server, address, now));
+            return Err(bad_invite(server, address));
         }
         let password_hash = match parse::new_password(self.password)? {
             Some(password) => Some(server.auth.passwords.hash(password).await?),
@@ -74,7 +74,7 @@ impl Handle for SignUpRequest {
             SignUpOutcome::IdTaken => {
                 return Err(Refusal::conflict("account, device or identity key is known already: make new ones"));
             }
-            SignUpOutcome::InviteInvalid => return Err(bad_invite(server, address, now)),
+            SignUpOutcome::InviteInvalid => return Err(bad_invite(server, address)),
         }
         let session = admission::admit(server, &connection, device, 0, Vec::new()).await?;
         Ok(SignUpResponse { session: Some(session) })
@@ -82,7 +82,7 @@ impl Handle for SignUpRequest {
 }
 
 /// Counted as a guess; says the same of unknown, expired, revoked and used-up invites.
-fn bad_invite(server: &Server, address: IpAddr, now: UnixMs) -> Refusal {
-    server.auth.attempts.wrong(address, None, now);
+fn bad_invite(server: &Server, address: IpAddr) -> Refusal {
+    server.auth.attempts.wrong(address, None, monotonic());
     Refusal::forbidden("the invite is not good (any more): ask for a new one")
 }

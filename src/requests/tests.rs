@@ -7,13 +7,15 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use sovereign_proto::v1::{FailureCode, PingRequest, request};
+use prost::Message as _;
+use sovereign_proto::v1::{FailureCode, OutgoingMessage, PingRequest, SendMessageRequest, request};
 
 use super::{bounded, handle};
 use crate::{
-    caller::{Connection, Identity},
+    caller::{Connection, Device, Identity},
     clock::monotonic,
     hub::Inbox,
+    ids::{AccountId, DeviceId, GroupId},
     limits::HANDLER_DEADLINE,
     refusal::Refusal,
     server::tests::server,
@@ -42,18 +44,45 @@ async fn a_handler_that_panics_is_answered_with_an_incident() {
 async fn a_draining_server_takes_no_new_requests() {
     let (server, _directory) = server();
     let server = Arc::new(server);
-    let connection = Arc::new(Connection {
-        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        challenge: [0; 32],
-        attempt: Mutex::new(false),
-        admission: Mutex::new(None),
-        inbox: Arc::new(Inbox::default()),
-        identity: Identity::Guest,
-    });
+    let connection = connection(Identity::Guest);
     let ping = || request::Body::Ping(PingRequest { client_time_ms: 1 });
     assert!(handle(Arc::clone(&server), Arc::clone(&connection), ping()).await.is_ok());
     server.drain();
     let failure = handle(Arc::clone(&server), Arc::clone(&connection), ping()).await.err().expect("refused").into_failure();
     assert_eq!(failure.code(), FailureCode::Unavailable);
     assert!(failure.retry_after_ms > 0, "it says when to come back");
+}
+
+#[tokio::test]
+async fn who_may_not_see_a_group_does_not_learn_that_it_is_busy() {
+    let (server, _directory) = server();
+    let server = Arc::new(server);
+    let eve = Device { account: AccountId([1; 16]), device: DeviceId([1; 16]), key: [0; 32], challenge: [0; 32] };
+    let connection = connection(Identity::Active(eve));
+    let now = monotonic();
+    let (busy, rate) = (GroupId([7; 32]), server.settings.limits.in_group(true));
+    server.rates.group(busy, now).messages.spend(rate.at_once, rate, server.rates.at(now));
+    let send = |group: GroupId, id: u8| {
+        let message = OutgoingMessage { client_id: vec![id; 16].into(), ..OutgoingMessage::default() };
+        request::Body::SendMessage(SendMessageRequest {
+            group_id: group.0.to_vec().into(),
+            message: Some(message),
+            in_order: false,
+        })
+    };
+    let refused = handle(server, connection, send(busy, 1)).await.err().expect("refused").into_failure();
+    assert_eq!(refused.encode_to_vec(), Refusal::not_found().into_failure().encode_to_vec());
+}
+
+fn connection(identity: Identity) -> Arc<Connection> {
+    Arc::new(Connection {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        challenge: [0; 32],
+        attempt: Mutex::new(false),
+        admission: Mutex::new(None),
+        inbox: Arc::new(Inbox::default()),
+        identity,
+        purses: None,
+        in_order: Arc::default(),
+    })
 }

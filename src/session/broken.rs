@@ -11,11 +11,17 @@ use super::{
 };
 use crate::{entropy, limits, refusal::CloseCode};
 
+/// Notes that something panicked; the id that stands in the log.
+pub fn incident(what: &'static str) -> String {
+    let incident = HEXLOWER.encode(&entropy::random::<8>());
+    tracing::error!(incident, "{what}");
+    incident
+}
+
 impl<L: Link> Session<L> {
     /// After a panic: nothing that the session knew is trusted any more. Its peer is told, and nobody else notices.
     pub(super) async fn broken(&mut self) {
-        let incident = HEXLOWER.encode(&entropy::random::<8>());
-        tracing::error!(incident, "a session panicked");
+        incident("a session panicked");
         (self.delivery, self.registration) = (None, None);
         self.work.clear();
         let code = CloseCode::Fault;

@@ -23,7 +23,7 @@ use crate::{
 impl<L: Link> Session<L> {
     /// Feeds what may be sent now: pages of the logs, as long as the socket takes them.
     pub(super) fn pump(&mut self) {
-        while self.phase == Phase::Open && !self.reading && self.link.pending() < self.flow().send_buffer {
+        while self.phase == Phase::Open && !self.reading && self.link.pending() < self.send_room() {
             let Some(delivery) = &mut self.delivery else { return };
             match delivery.step(|log, after| self.server.store.tail(log, after)) {
                 Step::Rest => return,

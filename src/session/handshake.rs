@@ -15,7 +15,7 @@ use crate::{
     codec, entropy,
     hub::Inbox,
     refusal::CloseCode,
-    requests::admission,
+    requests::{admission, throttle},
     server::Server,
 };
 
@@ -52,6 +52,8 @@ impl<L: Link> Session<L> {
             admission: Mutex::new(None),
             inbox: Arc::new(Inbox::default()),
             identity,
+            purses: None,
+            in_order: Arc::default(),
         };
         let heartbeat = Heartbeat::new(server.settings.heartbeat, now);
         let mut session = Self {
@@ -74,7 +76,9 @@ impl<L: Link> Session<L> {
             refusing_since: None,
             fed: 0,
             taken: 0,
+            share: server.memory.share(),
             malformed: 0,
+            limited: 0,
             control_frames: 0,
             server,
         };
@@ -84,6 +88,10 @@ impl<L: Link> Session<L> {
             session.link.set_frame_limit(crate::limits::FRAME_BEFORE_AUTHENTICATION);
             let hello = session.server.hello(challenge);
             session.feed(codec::push(push::Body::Hello(hello)));
+            if session.server.memory.is_short() {
+                session.close(CloseCode::Overloaded);
+                return Some(session);
+            }
             session.use_credential(peer.credential).await;
         }
         Some(session)
@@ -91,6 +99,9 @@ impl<L: Link> Session<L> {
 
     async fn use_credential(&mut self, credential: Credential) {
         let (server, connection) = (Arc::clone(&self.server), Arc::clone(&self.connection));
+        if !matches!(credential, Credential::None) && throttle::address(&server, &connection, monotonic()).is_err() {
+            return self.close(CloseCode::Overloaded);
+        }
         let admitted = match credential {
             Credential::None => return,
             Credential::Token(token) => admission::by_token(&server, &connection, &token).await,
@@ -114,6 +125,13 @@ impl<L: Link> Session<L> {
         if let Identity::Active(device) = &identity {
             self.delivery = Some(Delivery::new(device.device, *self.flow(), news));
         }
+        let purses = match &identity {
+            Identity::Active(device) | Identity::Pending(device) => {
+                let (rates, now) = (&self.server.rates, monotonic());
+                Some((rates.device(device.device, now), rates.account(device.account, now)))
+            }
+            Identity::Guest | Identity::Operator => None,
+        };
         self.connection = Arc::new(Connection {
             address: self.connection.address,
             challenge: self.connection.challenge,
@@ -121,6 +139,8 @@ impl<L: Link> Session<L> {
             admission: Mutex::new(None),
             inbox: Arc::clone(&self.connection.inbox),
             identity,
+            purses,
+            in_order: Arc::default(),
         });
         self.registration = Some(registration);
         self.guest_since = None;

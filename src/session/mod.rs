@@ -4,7 +4,7 @@
 //! decided stands in the small parts beside this file ([`delivery`], [`heartbeat`]) and in [`crate::requests`].
 
 mod allowance;
-mod broken;
+pub mod broken;
 mod delivery;
 mod expiry;
 mod feeding;
@@ -44,6 +44,7 @@ use crate::{
     hub::Registration,
     ids::{GroupId, LogId},
     limits::{self, Flow},
+    memory::Share,
     refusal::{CloseCode, Refusal},
     server::Server,
     store::StoreError,
@@ -52,7 +53,14 @@ use crate::{
 /// Runs a connection to its end.
 pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
     let _open = (!peer.operator).then(|| server.metrics.opened());
-    let Some(mut session) = Session::open(link, server, peer).await else { return };
+    // A panic before there is a session leaves no link to say so on.
+    let opened = AssertUnwindSafe(Session::open(link, server, peer)).catch_unwind().await;
+    let Some(mut session) = opened.unwrap_or_else(|_panic| {
+        broken::incident("a connection panicked before its session");
+        None
+    }) else {
+        return;
+    };
     if AssertUnwindSafe(session.live()).catch_unwind().await.is_err() {
         session.broken().await;
     }
@@ -66,7 +74,7 @@ pub async fn run<L: Link>(link: L, server: Arc<Server>, peer: Peer) {
 /// How a connection ends whose log cannot be read. Whoever comes back finds its position where it was.
 fn close_code(error: StoreError) -> CloseCode {
     match error {
-        StoreError::Busy | StoreError::DiskLow => CloseCode::Overloaded,
+        StoreError::Busy | StoreError::LogLong | StoreError::DiskLow => CloseCode::Overloaded,
         StoreError::Unread | StoreError::Failed => CloseCode::Fault,
     }
 }
@@ -112,7 +120,11 @@ struct Session<L> {
     /// Bytes fed so far, and how many of them the socket had taken at the last look.
     fed: usize,
     taken: usize,
+    /// What it holds of the memory of all.
+    share: Share,
     malformed: u32,
+    /// Requests refused as too many, with none done between.
+    limited: u32,
     control_frames: u32,
 }
 
@@ -159,6 +171,7 @@ impl<L: Link> Session<L> {
         for _ in 0..limits::FRAMES_PER_TURN {
             self.pump();
             self.pump_hints();
+            self.share.hold(self.bytes_in_flight + self.link.pending());
             self.drain();
             if self.phase == Phase::Closed {
                 return Poll::Ready(());
@@ -197,6 +210,12 @@ impl<L: Link> Session<L> {
         matches!(self.connection.identity, Identity::Guest)
     }
 
+    /// Bytes that may wait for the socket before no more entries are fed.
+    fn send_room(&self) -> usize {
+        let room = self.flow().send_buffer;
+        if self.server.memory.is_tight() { room.min(limits::HELD_WHEN_TIGHT) } else { room }
+    }
+
     fn flow(&self) -> &Flow {
         &self.server.settings.limits.flow
     }
@@ -210,7 +229,9 @@ impl<L: Link> Session<L> {
         match self.phase {
             Phase::Open => {
                 let waits = self.acknowledging || self.settling;
-                in_flight && !deciding && !waits && self.link.pending() < flow.send_buffer_hard
+                // Whoever holds much gets on by its own answers and its own reading.
+                let tight = self.server.memory.is_tight() && self.share.bytes() > limits::HELD_WHEN_TIGHT;
+                in_flight && !deciding && !waits && !tight && self.link.pending() < flow.send_buffer_hard
             }
             Phase::Draining | Phase::Closed => false,
             Phase::Closing(_) => true,
@@ -328,6 +349,7 @@ impl<L: Link> Session<L> {
         let was_guest = self.guest();
         match result {
             Ok(body) => {
+                self.limited = 0;
                 // A fresh token on this connection takes the place of the one it came by.
                 if let (v1::response::Body::IssueToken(issued), Some(_)) = (&body, &self.expiry) {
                     self.expire_at(Some(issued.expires_at_ms));
@@ -347,8 +369,16 @@ impl<L: Link> Session<L> {
     }
 
     fn refuse(&mut self, id: u64, refusal: Refusal) {
-        self.server.metrics.refused(refusal.code());
+        let code = refusal.code();
+        self.server.metrics.refused(code);
         self.feed(codec::failure(id, refusal.into_failure()));
+        if code == v1::FailureCode::RateLimited {
+            // Whoever heeds the wait that each of them names does not come here.
+            self.limited += 1;
+            if self.limited > limits::LIMITED_IN_A_ROW {
+                self.close(CloseCode::RateAbuse);
+            }
+        }
     }
 
     fn feed(&mut self, frame: bytes::Bytes) {

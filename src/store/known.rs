@@ -51,6 +51,8 @@ pub(super) struct Head {
     /// 0: empty.
     pub(super) seq: Seq,
     pub(super) running: Hash,
+    /// Of the messages that stand in it.
+    pub(super) bytes: u64,
     dirty: bool,
 }
 
@@ -102,11 +104,8 @@ impl Known {
         for no in self.dirty.drain(..) {
             if let Some(head) = self.heads.get_mut(&no) {
                 head.dirty = false;
-                db.prepare_cached("UPDATE logs SET next_seq = ?2, running_hash = ?3 WHERE log_no = ?1")?.execute(params![
-                    no,
-                    U(head.seq + 1),
-                    Blob(head.running)
-                ])?;
+                let sql = "UPDATE logs SET next_seq = ?2, running_hash = ?3, stored_bytes = ?4 WHERE log_no = ?1";
+                db.prepare_cached(sql)?.execute(params![no, U(head.seq + 1), Blob(head.running), U(head.bytes)])?;
             }
         }
         Ok(())
@@ -152,21 +151,36 @@ impl Txn<'_> {
         if let Some(head) = self.known.heads.get(&log_no) {
             return Ok(*head);
         }
-        let (seq, running) = stored_head(self.db, log_no)?;
-        let head = Head { seq, running, dirty: false };
+        let head = self
+            .db
+            .prepare_cached("SELECT next_seq - 1, running_hash, stored_bytes FROM logs WHERE log_no = ?1")?
+            .query_one([log_no], |row| {
+                Ok(Head { seq: uint(row, 0)?, running: row.get(1)?, bytes: uint(row, 2)?, dirty: false })
+            })?;
         self.known.heads.insert(log_no, head);
         Ok(head)
     }
 
-    /// Takes the next seq of a log for an entry of that hash; gives the seq and the running hash before it.
-    pub(super) fn advance(&mut self, log_no: i64, entry_hash: &Hash) -> Sql<(Seq, Hash)> {
+    /// So much is gone from a log.
+    pub(super) fn shrink(&mut self, log_no: i64, bytes: u64) -> Sql<()> {
         let head = self.head(log_no)?;
-        let seq = head.seq + 1;
-        let next = Head { seq, running: log::running_hash(&head.running, seq, entry_hash), dirty: true };
-        self.known.heads.insert(log_no, next);
+        self.put_head(log_no, Head { bytes: head.bytes.saturating_sub(bytes), ..head });
+        Ok(())
+    }
+
+    fn put_head(&mut self, log_no: i64, head: Head) {
         if !head.dirty {
             self.known.dirty.push(log_no);
         }
+        self.known.heads.insert(log_no, Head { dirty: true, ..head });
+    }
+
+    /// Takes the next seq of a log for an entry of that hash, a message of so many bytes or something else; gives the seq and the running hash before it.
+    pub(super) fn advance(&mut self, log_no: i64, entry_hash: &Hash, bytes: u64) -> Sql<(Seq, Hash)> {
+        let head = self.head(log_no)?;
+        let seq = head.seq + 1;
+        let (running, bytes) = (log::running_hash(&head.running, seq, entry_hash), head.bytes.saturating_add(bytes));
+        self.put_head(log_no, Head { seq, running, bytes, ..head });
         Ok((seq, head.running))
     }
 

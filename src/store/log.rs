@@ -60,7 +60,8 @@ impl NewEntry {
 impl Txn<'_> {
     /// Appends an entry to a log and has it published once it is durable.
     pub(super) fn append_entry(&mut self, log: LogId, log_no: i64, new: NewEntry) -> Sql<Seq> {
-        let (seq, previous) = self.advance(log_no, &new.entry_hash)?;
+        let bytes = if new.kind == Kind::Message { new.body.len() } else { 0 };
+        let (seq, previous) = self.advance(log_no, &new.entry_hash, bytes as u64)?;
         let sender_ref: Option<&[u8]> = match &new.sender_ref {
             SenderRef::None => None,
             SenderRef::Message(id) => Some(&id.0),
@@ -110,6 +111,11 @@ impl Txn<'_> {
 /// The place of an entry. A log holds up to 2^40 entries; there is room for 2^23 logs.
 pub(super) fn place(log_no: i64, seq: Seq) -> i64 {
     (log_no << SEQ_BITS) | int(seq.min((1 << SEQ_BITS) - 1))
+}
+
+/// The number of the log within an entry's place.
+pub(super) fn log_of(place: i64) -> i64 {
+    place >> SEQ_BITS
 }
 
 /// The seq within an entry's place.

@@ -2,13 +2,13 @@
 
 use std::sync::PoisonError;
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use sovereign_proto::log::Kind;
 
 use super::{
     Answer, Store, claims,
     engine::Txn,
-    log::{place, seq_of},
+    log::{log_of, place, seq_of},
     options::days_ms,
     places::{Select, Way},
     values::{Sql, U, uint},
@@ -95,16 +95,17 @@ impl Txn<'_> {
         let floor = self.floor(log_no, range.1)?;
         let message_cutoff = now.saturating_sub(days_ms(self.options.message_days));
         let commit_cutoff = now.saturating_sub(days_ms(self.options.commit_days));
-        let select = Select { columns: "entries.place, entries.entry_no, kind, time, body_no", joined: "" };
-        let mut rows: Vec<(i64, i64, u8, UnixMs, Option<i64>)> = Vec::new();
+        let select = Select { columns: CANDIDATE, joined: "" };
+        let mut rows: Vec<Candidate> = Vec::new();
         let range_of_places = place(log_no, range.0 + 1)..=place(log_no, range.1);
         let limit = usize::try_from(budget).unwrap_or(0);
         self.placing.places().walk(self.db, select, (range_of_places, Way::Up), limit, |row| {
-            rows.push((row.get(0)?, row.get(1)?, row.get(2)?, uint(row, 3)?, row.get(4)?));
+            rows.push(candidate(row)?);
             Ok(true)
         })?;
         let (mut looked_at, mut last) = (0, range.0);
-        for (place, entry_no, kind, time, body_no) in rows {
+        for row in rows {
+            let Candidate { place, kind, time, .. } = row;
             let seq = seq_of(place);
             if seq > floor.passed.max(floor.commits) && time > message_cutoff {
                 // Entries stand in the order of their times: what follows is younger.
@@ -117,7 +118,7 @@ impl Txn<'_> {
                 time <= commit_cutoff || seq <= floor.commits
             };
             if seq <= floor.passed || expired {
-                self.delete_entry((place, entry_no), body_no)?;
+                self.delete_entry(&row)?;
                 report.entries += 1;
             }
         }
@@ -148,9 +149,12 @@ impl Txn<'_> {
         Ok(Floor { passed: slowest.map_or(head, |seq| seq.0), commits })
     }
 
-    fn delete_entry(&mut self, (place, entry_no): (i64, i64), body_no: Option<i64>) -> Sql<()> {
-        self.placing.delete(self.db, place, entry_no)?;
-        if let Some(body_no) = body_no {
+    fn delete_entry(&mut self, entry: &Candidate) -> Sql<()> {
+        self.placing.delete(self.db, entry.place, entry.entry_no)?;
+        if let Some(device_no) = entry.sender.filter(|_| entry.kind == Kind::Message as u8) {
+            self.release(log_of(entry.place), device_no, entry.bytes)?;
+        }
+        if let Some(body_no) = entry.body_no {
             self.drop_body(body_no)?;
         }
         Ok(())
@@ -179,17 +183,30 @@ impl Txn<'_> {
         Ok(())
     }
 
+    /// Deletes the bodies of messages whose life is over. The rows stay, so that they are named as expired and not as
+    /// missing.
+    fn empty_expired(&mut self, now: UnixMs, report: &mut TrimReport) -> Sql<()> {
+        let sql = format!(
+            "SELECT {CANDIDATE} FROM entries WHERE expires_at IS NOT NULL AND body IS NOT NULL AND expires_at <= ?1 LIMIT ?2"
+        );
+        let rows: Vec<Candidate> =
+            self.db.prepare_cached(&sql)?.query_map(params![U(now), ROWS], candidate)?.collect::<Sql<_>>()?;
+        for row in &rows {
+            self.db.prepare_cached("UPDATE entries SET body = NULL WHERE entry_no = ?1")?.execute([row.entry_no])?;
+            if let Some(device_no) = row.sender {
+                self.release(log_of(row.place), device_no, row.bytes)?;
+            }
+        }
+        report.count(rows.len());
+        Ok(())
+    }
+
     fn trim_expired(&mut self, now: UnixMs, report: &mut TrimReport) -> Sql<()> {
         let ago = |days| U(now.saturating_sub(days_ms(days)));
         let commit_days = self.options.commit_days;
+        self.empty_expired(now, report)?;
         let expired = [
             ("DELETE FROM reservations WHERE group_id IN (SELECT group_id FROM reservations WHERE expires_at <= ?1 LIMIT ?2)", U(now)),
-            // The row stays, so that it is named as expired and not as missing.
-            (
-                "UPDATE entries SET body = NULL WHERE entry_no IN
-                 (SELECT entry_no FROM entries WHERE expires_at IS NOT NULL AND body IS NOT NULL AND expires_at <= ?1 LIMIT ?2)",
-                U(now),
-            ),
             (
                 "DELETE FROM used_init_keys WHERE hash IN (SELECT hash FROM used_init_keys WHERE uploaded_at <= ?1 LIMIT ?2)",
                 ago(INIT_KEY_DAYS),
@@ -217,6 +234,26 @@ impl Txn<'_> {
         }
         Ok(())
     }
+}
+
+/// What [`candidate`] reads.
+const CANDIDATE: &str = "entries.place, entries.entry_no, entries.kind, entries.time, entries.body_no, entries.sender, coalesce(length(entries.body), 0)";
+
+/// An entry that may go.
+struct Candidate {
+    place: i64,
+    entry_no: i64,
+    kind: u8,
+    time: UnixMs,
+    body_no: Option<i64>,
+    sender: Option<i64>,
+    /// Of its own body.
+    bytes: u64,
+}
+
+fn candidate(row: &Row<'_>) -> Sql<Candidate> {
+    let (place, entry_no, kind, time) = (row.get(0)?, row.get(1)?, row.get(2)?, uint(row, 3)?);
+    Ok(Candidate { place, entry_no, kind, time, body_no: row.get(4)?, sender: row.get(5)?, bytes: uint(row, 6)? })
 }
 
 impl TrimReport {

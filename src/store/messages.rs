@@ -8,20 +8,26 @@ use super::{
     known::{KnownDevice, KnownGroup},
     ledger::Sent,
     log::NewEntry,
-    types::{Append, AppendOutcome, Hash, NewMessage, SenderRef},
+    types::{Append, AppendOutcome, Hash, NewMessage, Quota, SenderRef},
     values::Sql,
 };
 use crate::{
     clock::UnixMs,
     ids::{DeviceId, GroupId, LogId, Seq},
+    order::InPlace,
 };
 
 impl Store {
     /// Appends a message. What is known under its client id is answered as the first time, before any other check.
     pub fn append(&self, append: Append) -> Answer<AppendOutcome> {
+        self.append_in_place(append, None)
+    }
+
+    /// The same; with a place it keeps it: refused for now, it holds those behind it, and it is refused behind such a one.
+    pub fn append_in_place(&self, append: Append, in_place: Option<InPlace>) -> Answer<AppendOutcome> {
         // Hashed here, on the caller's thread: the writer's time is everybody's.
         let entry_hash = log::entry_hash(Kind::Message, &append.message.ciphertext);
-        self.append_job(append.message.ciphertext.len(), move |txn| txn.append(append, entry_hash))
+        self.append_job(append.message.ciphertext.len(), in_place, move |txn| txn.append(append, entry_hash))
     }
 }
 
@@ -40,12 +46,26 @@ impl Txn<'_> {
         if let Some(refusal) = refusal(group, append.epoch) {
             return Ok(refusal);
         }
+        if let Some(outcome) = self.over_quota(group.no, sender.account_no, append.message.ciphertext.len())? {
+            return Ok(outcome);
+        }
         if self.is_sent_by_another(group.no, sender.no, &entry_hash)? {
             return Ok(AppendOutcome::Conflict);
         }
         let seq =
             self.append_message((append.group, group.no), (sender, append.sender), append.message, entry_hash, append.now)?;
         Ok(AppendOutcome::Accepted { seq, time: append.now })
+    }
+
+    /// Whether there is no room for so many bytes more: of this account, or in this group.
+    fn over_quota(&mut self, group_no: i64, account_no: i64, bytes: usize) -> Sql<Option<AppendOutcome>> {
+        let in_group = Quota { used: self.head(group_no)?.bytes, limit: self.options.group_bytes };
+        let of_account = Quota { used: self.used_by(account_no)?, limit: self.options.account_bytes };
+        Ok(match (of_account.has_room(bytes), in_group.has_room(bytes)) {
+            (true, true) => None,
+            (false, _) => Some(AppendOutcome::AccountFull(of_account)),
+            (true, false) => Some(AppendOutcome::GroupFull(in_group)),
+        })
     }
 
     /// Stores a message that was admitted, and remembers its client id.
@@ -58,9 +78,11 @@ impl Txn<'_> {
         time: UnixMs,
     ) -> Sql<Seq> {
         let NewMessage { client_id, ciphertext: body, ttl_ms, urgent } = message;
-        let (sender_no, sender_ref, removes) = (sender.no, SenderRef::Message(client_id), Box::default());
+        let (sender_no, sender_account) = (sender.no, sender.account_no);
+        let (sender_ref, removes) = (SenderRef::Message(client_id), Box::default());
         let sender = Some((sender_no, sender_id));
         let (kind, expires_at) = (Kind::Message, ttl_ms.map(|ttl| time.saturating_add(ttl)));
+        self.charge(sender_account, body.len())?;
         let entry = NewEntry { time, kind, sender, sender_ref, entry_hash, body, body_no: None, removes, expires_at, urgent };
         let seq = self.append_entry(LogId::Group(group), group_no, entry)?;
         self.remember(group_no, sender_no, client_id, &Sent { seq, time, handshake: false }, &entry_hash)?;

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Every migration; the number of one is its place from 1.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("../../migrations/0001_accounts.sql"),
     include_str!("../../migrations/0002_admission.sql"),
     include_str!("../../migrations/0003_key_packages.sql"),
@@ -23,6 +23,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("../../migrations/0009_lives_and_bounds.sql"),
     include_str!("../../migrations/0010_restores.sql"),
     include_str!("../../migrations/0011_order_of_arrival.sql"),
+    include_str!("../../migrations/0012_quotas.sql"),
 ];
 
 /// The newest schema version.

@@ -44,6 +44,7 @@ mod strangers;
 mod tail;
 mod tokens;
 mod types;
+mod usage;
 mod values;
 mod visibility;
 mod windows;
@@ -53,7 +54,7 @@ mod tests;
 
 use std::{
     future::Future,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -83,6 +84,7 @@ use crate::{
     clock::Clock,
     ids::{LogId, Seq},
     metrics::WriterMetrics,
+    order::InPlace,
 };
 
 /// The store. Clones are handles of the same one; when the last is gone, its threads end.
@@ -103,6 +105,9 @@ struct Inner {
     /// Key packages in stock below which a device counts as low.
     key_packages_low: u32,
     disk_reserve: u64,
+    free_bytes: fn(&Path) -> u64,
+    account_bytes: u64,
+    group_bytes: u64,
     metrics: Arc<WriterMetrics>,
     /// Where the next call of `trim` goes on.
     trimmed_to: Arc<Mutex<maintenance::Place>>,
@@ -150,7 +155,7 @@ impl Store {
         let places = placing.places().clone();
         directory.sync()?;
 
-        let (key_packages_low, disk_reserve) = (options.key_packages_low, options.disk_reserve);
+        let Options { key_packages_low, disk_reserve, free_bytes, account_bytes, group_bytes, .. } = options;
         let (fail, failed) = watch::channel(false);
         let (stop, stopped) = watch::channel(());
         let tail = Arc::new(Tail::new(options.tail_bytes));
@@ -174,6 +179,9 @@ impl Store {
             clock,
             key_packages_low,
             disk_reserve,
+            free_bytes,
+            account_bytes,
+            group_bytes,
             metrics,
             trimmed_to: Arc::default(),
             copying: Mutex::default(),
@@ -211,8 +219,7 @@ impl Store {
     pub fn disk(&self) -> DiskUse {
         let directory = self.0.directory.path();
         let wal_bytes = std::fs::metadata(directory.join("sovereign.db-wal")).map_or(0, |metadata| metadata.len());
-        let free = rustix::fs::statvfs(directory).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-        DiskUse { wal_bytes, free_bytes: free.unwrap_or(u64::MAX), reserve_bytes: self.0.disk_reserve }
+        DiskUse { wal_bytes, free_bytes: (self.0.free_bytes)(directory), reserve_bytes: self.0.disk_reserve }
     }
 
     /// The entries of a log behind `after` up to its head, if all of them are in memory; `None`: ask
@@ -222,7 +229,7 @@ impl Store {
     pub fn tail(&self, log: LogId, after: Seq) -> Option<Vec<Arc<StoredEntry>>> {
         let entries = self.0.tail.behind(log, after)?;
         // What has expired is named as skipped, by a page.
-        let expired = entries.iter().any(|entry| entry.has_expired(|| self.0.clock.now_ms()));
+        let expired = entries.iter().any(|entry| entry.has_expired(|| self.0.clock.settled_ms()));
         (!expired).then_some(entries)
     }
 
@@ -240,9 +247,10 @@ impl Store {
     fn append_job<T: Send + 'static>(
         &self,
         bytes: usize,
+        in_place: Option<InPlace>,
         work: impl FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static,
     ) -> Answer<T> {
-        self.0.writer.submit(Mode { grows: true, guarded: false, bytes, last: false }, work)
+        self.0.writer.submit_in_place(Mode { grows: true, guarded: false, bytes, last: false }, in_place, work)
     }
 
     /// A verb that stores something.

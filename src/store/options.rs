@@ -1,5 +1,8 @@
 //! What an operator or a test may choose about the store.
 
+use std::path::Path;
+
+use super::engine;
 use crate::limits::COMMIT_BYTES_PER_GROUP;
 
 /// Bounds of the store. The defaults are the house's.
@@ -19,6 +22,12 @@ pub struct Options {
     pub tail_bytes: usize,
     /// Bytes that must stay free on the disk; below, only what frees space is taken. Default 64 MiB.
     pub disk_reserve: u64,
+    /// Bytes of messages of one account that may stand here. Default 1 GiB.
+    pub account_bytes: u64,
+    /// Bytes of messages that may stand in one group. Default 4 GiB.
+    pub group_bytes: u64,
+    /// How the free space of a directory is learned; tests tell it.
+    pub free_bytes: fn(&Path) -> u64,
     /// Days that a message stays for devices that have not acknowledged it. Default 30.
     pub message_days: u64,
     /// Days that a commit or a Welcome stays. Default 90.
@@ -47,6 +56,9 @@ impl Default for Options {
             batch_bytes: 8 << 20,
             tail_bytes: 16 << 20,
             disk_reserve: 64 << 20,
+            account_bytes: 1 << 30,
+            group_bytes: 4 << 30,
+            free_bytes: engine::free_bytes,
             message_days: 30,
             commit_days: 90,
             commits_kept: 5000,

@@ -18,7 +18,8 @@ const ACCOUNT: &str =
     "SELECT account_id, username, enabled, deleted_at IS NOT NULL, administrator, password_hash IS NOT NULL, created_at,
     (SELECT coalesce(max(last_seen), 0) FROM devices WHERE devices.account_no = accounts.account_no),
     (SELECT count(*) FROM devices WHERE devices.account_no = accounts.account_no AND state = 1),
-    (SELECT count(*) FROM devices WHERE devices.account_no = accounts.account_no AND state = 0)
+    (SELECT count(*) FROM devices WHERE devices.account_no = accounts.account_no AND state = 0),
+    (SELECT coalesce(max(bytes), 0) FROM usage WHERE usage.account_no = accounts.account_no)
   FROM accounts";
 /// Seqs behind the cursors of windows, without those that a restore passed over.
 const UNDELIVERED: &str = "coalesce(sum(coalesce(leave_seq, next_seq - 1) - cursor
@@ -132,6 +133,7 @@ pub(super) fn census(db: &Connection, low: u32) -> Sql<Census> {
         key_packages,
         devices_low,
         notices_open: number("SELECT count(*) FROM notices")?,
+        stored_bytes: number("SELECT coalesce(sum(stored_bytes), 0) FROM logs")?,
     })
 }
 
@@ -151,6 +153,7 @@ fn account(row: &Row<'_>) -> Sql<AccountOverview> {
         last_seen: uint(row, 7)?,
         active: row.get(8)?,
         pending: row.get(9)?,
+        stored_bytes: uint(row, 10)?,
     })
 }
 

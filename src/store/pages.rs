@@ -38,7 +38,7 @@ impl Store {
     /// The entries behind `after` in the window that flows now, oldest first; `None`: none does. At most `limit` (and
     /// never more than 256) entries and `max_bytes` of bodies, but always at least one.
     pub fn page(&self, log: LogId, device: DeviceId, after: Seq, limit: usize, max_bytes: usize) -> Answer<Option<Page>> {
-        let now = self.0.clock.now_ms();
+        let now = self.0.clock.settled_ms();
         self.read_entries(move |db, places| {
             let Some((log_no, device_no)) = numbers(db, log, device)? else { return Ok(None) };
             let Some((window, end)) = windows::readable(db, log_no, device_no)? else { return Ok(None) };
@@ -52,7 +52,7 @@ impl Store {
     /// `limit` (and never more than 256) entries and `BYTES_PER_PAGE` of bodies, but always at least one; `None`: there is
     /// no such window.
     pub fn page_back(&self, log: LogId, device: DeviceId, before: Seq, limit: usize) -> Answer<Option<Page>> {
-        let now = self.0.clock.now_ms();
+        let now = self.0.clock.settled_ms();
         self.read_entries(move |db, places| {
             let Some((log_no, device_no)) = numbers(db, log, device)? else { return Ok(None) };
             let mut windows = windows::all(db, log_no, device_no)?;

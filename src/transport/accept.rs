@@ -4,10 +4,11 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Semaphore, watch},
 };
 
 use super::{Deadlines, Options, Sessions, admission::Admission, connection, exchange::Exchanges, http, tls::Tls};
+use crate::limits::LARGE_FRAMES;
 
 /// Pause after `accept` failed for want of file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -18,6 +19,7 @@ pub(super) struct Shared<S> {
     pub(super) router: axum::Router,
     pub(super) sessions: S,
     pub(super) frame_limit: usize,
+    pub(super) large_frames: Arc<Semaphore>,
     pub(super) deadlines: Deadlines,
     pub(super) shutdown: watch::Receiver<bool>,
 }
@@ -40,9 +42,11 @@ pub async fn serve<S: Sessions>(
         router: http::router(origins, exchanges, sessions.clone()),
         sessions,
         frame_limit: options.frame_bytes_before_authentication,
+        large_frames: Arc::new(Semaphore::new(LARGE_FRAMES)),
         deadlines: options.deadlines,
         shutdown: shutdown.clone(),
     });
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -50,8 +54,11 @@ pub async fn serve<S: Sessions>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, address)) => admit(stream, address, &admission, &shared),
-            Err(error) => pause(&error).await,
+            Ok((stream, address)) => {
+                failing = false;
+                admit(stream, address, &admission, &shared);
+            }
+            Err(error) => pause(&error, &mut failing).await,
         }
     }
     drop(listener);
@@ -69,10 +76,13 @@ fn admit<S: Sessions>(stream: TcpStream, address: SocketAddr, admission: &Admiss
     }
 }
 
-async fn pause(error: &io::Error) {
+/// Those who wait to be accepted go on waiting; the log is told once.
+async fn pause(error: &io::Error, failing: &mut bool) {
     let of_the_peer = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::Interrupted];
     if !of_the_peer.contains(&error.kind()) {
-        tracing::warn!(%error, "accepting connections fails; trying again");
+        if !std::mem::replace(failing, true) {
+            tracing::warn!(%error, "accepting connections fails; trying again");
+        }
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -2,11 +2,13 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::rates::neighbourhood;
 
 /// Hands out places. Cheap to clone; clones share the counts.
 #[derive(Clone)]
@@ -73,17 +75,6 @@ impl Drop for Place {
 /// Nothing panics between the steps of a change, so a poisoned map is still right.
 fn locked(counts: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
     counts.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The address itself for IPv4 (also when mapped into IPv6), the /64 for IPv6: the smallest block one customer gets.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        address @ IpAddr::V4(_) => address,
-    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,15 @@
 //!
 //! The session runs in a task of its own: this one holds the state of the handshakes, which is large, and ends.
 
-use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
-use axum::http::Request;
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+    response::{IntoResponse as _, Response},
+};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -18,7 +23,7 @@ use super::{
     HEADER_BYTES_MAX, HEADERS_MAX, Sessions, WebSocketLink, accept::Shared, admission::Place, exchange, http::Handover, plain,
     tls::Stream,
 };
-use crate::session::{Credential, Peer};
+use crate::session::{Credential, Peer, broken};
 
 /// Time for the answers to requests under way when the listener stops.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -27,14 +32,17 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(super) async fn serve<S: Sessions>(stream: TcpStream, address: IpAddr, place: Place, shared: Arc<Shared<S>>) {
     let mut shutdown = shared.shutdown.clone();
     let opened = {
-        let open = pin!(open(stream, address, &shared));
+        let open = pin!(AssertUnwindSafe(open(stream, address, &shared)).catch_unwind());
         tokio::select! {
-            opened = open => opened,
+            opened = open => opened.unwrap_or_else(|_panic| {
+                broken::incident("a connection panicked before its session");
+                None
+            }),
             () = async { drop(shutdown.wait_for(|stop| *stop).await); sleep(GOODBYE).await } => None,
         }
     };
     let Some((stream, first, credential)) = opened else { return };
-    let link = WebSocketLink::new(stream, first, shared.frame_limit);
+    let link = WebSocketLink::new(stream, first, shared.frame_limit, Arc::clone(&shared.large_frames));
     let session = shared.sessions.run(link, Peer { address, credential, operator: false });
     // Behind a pointer, since a future that awaits another has room for it twice: as captured and as awaited.
     let session = Box::pin(session);
@@ -68,7 +76,7 @@ async fn request<S>(stream: Stream, address: IpAddr, shared: &Shared<S>) -> Opti
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(handover.clone());
         request.extensions_mut().insert(exchange::From(address));
-        shared.router.clone().call(request)
+        answered(shared.router.clone().call(request))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -81,4 +89,12 @@ async fn request<S>(stream: Stream, address: IpAddr, shared: &Shared<S>) -> Opti
     connection.await.ok()?;
     let (upgrade, credential) = handover.take()?;
     Some((upgrade.await.ok()?, credential))
+}
+
+/// The answer, or that there is none because what should have made it panicked.
+async fn answered(answer: impl Future<Output = Result<Response<Body>, Infallible>>) -> Result<Response<Body>, Infallible> {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_panic| {
+        let incident = broken::incident("an HTTP request panicked");
+        Ok((StatusCode::INTERNAL_SERVER_ERROR, format!("internal error, incident {incident}\n")).into_response())
+    })
 }

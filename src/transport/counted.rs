@@ -3,22 +3,53 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Buf as _, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
+};
 
-/// A stream that counts what it took to write, and gives `first` (what was read too far before) before what it reads.
+use crate::limits::LARGE_FRAME;
+
+/// A stream that counts what it took to write, and gives `first` (what was read too far before) before what it reads. Of a
+/// frame it reads no more than [`LARGE_FRAME`] bytes before it has one of the places for large ones.
 pub(super) struct Counted<T> {
     stream: T,
     first: Bytes,
     written: u64,
+    /// Bytes read of the frame that has not come to its end.
+    of_frame: usize,
+    places: Arc<Semaphore>,
+    waiting: Option<Waiting>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
+type Waiting = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
+
 impl<T> Counted<T> {
-    pub(super) fn new(stream: T, first: Bytes) -> Self {
-        Self { stream, first, written: 0 }
+    pub(super) fn new(stream: T, first: Bytes, places: Arc<Semaphore>) -> Self {
+        Self { stream, first, written: 0, of_frame: 0, places, waiting: None, place: None }
+    }
+
+    /// A frame has come to its end.
+    pub(super) fn framed(&mut self) {
+        (self.of_frame, self.waiting, self.place) = (0, None, None);
+    }
+
+    /// Ready once as much may be read as there is.
+    fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.of_frame < LARGE_FRAME || self.place.is_some() {
+            return Poll::Ready(());
+        }
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(Arc::clone(&self.places).acquire_owned()));
+        // The semaphore is never closed.
+        self.place = ready!(waiting.as_mut().poll(cx)).ok();
+        self.waiting = None;
+        Poll::Ready(())
     }
 
     /// Bytes the stream has taken so far.
@@ -30,7 +61,11 @@ impl<T> Counted<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.first.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+            ready!(self.poll_place(cx));
+            let before = buffer.filled().len();
+            let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+            self.of_frame += buffer.filled().len() - before;
+            return read;
         }
         let length = self.first.len().min(buffer.remaining());
         buffer.put_slice(&self.first[..length]);
@@ -140,6 +175,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Limited<T> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -148,12 +184,38 @@ mod tests {
     async fn gives_what_was_read_too_far_first_and_counts_what_was_taken() {
         let (mut far, near) = tokio::io::duplex(64);
         far.write_all(b"cd").await.expect("there is room");
-        let mut near = Counted::new(near, Bytes::from_static(b"ab"));
+        let mut near = Counted::new(near, Bytes::from_static(b"ab"), Arc::new(Semaphore::new(1)));
         let mut read = [0; 4];
         near.read_exact(&mut read).await.expect("four bytes are there");
         assert_eq!(&read, b"abcd");
         near.write_all(b"xyz").await.expect("there is room");
         assert_eq!(near.written(), 3);
+    }
+
+    #[tokio::test]
+    async fn large_frames_wait_for_a_place_and_small_ones_do_not() {
+        let places = Arc::new(Semaphore::new(1));
+        let stream = || {
+            let (mut far, near) = tokio::io::duplex(4 * LARGE_FRAME);
+            let near = Counted::new(near, Bytes::new(), Arc::clone(&places));
+            async move {
+                far.write_all(&[7; 2 * LARGE_FRAME]).await.expect("there is room");
+                (far, near)
+            }
+        };
+        let ((_one_far, mut one), (_other_far, mut other)) = (stream().await, stream().await);
+        let mut most = vec![0; LARGE_FRAME];
+        for stream in [&mut one, &mut other] {
+            stream.read_exact(&mut most).await.expect("no place is needed yet");
+        }
+        let mut rest = [0; 10];
+        one.read_exact(&mut rest).await.expect("there is a place");
+        let mut second = std::pin::pin!(other.read_exact(&mut rest));
+        assert!(second.as_mut().now_or_never().is_none(), "there is only one");
+        one.framed();
+        second.await.expect("it is free again");
+        let mut next = [0; 10];
+        one.read_exact(&mut next).await.expect("the next frame begins anew");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 
-use super::Sessions;
+use super::{Readiness, Sessions};
 use crate::session::{
     Peer,
     link::{Event, Incoming, Link},
@@ -26,7 +26,7 @@ impl Sessions for Echo {
         }
     }
 
-    fn ready(&self) -> bool {
-        true
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
     }
 }

@@ -13,7 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use sovereign_proto::exchange::PATH;
 
 use super::{
-    Origins, Sessions,
+    Origins, Readiness, Sessions,
     exchange::{self, Exchanges},
     upgrade,
 };
@@ -59,5 +59,10 @@ async fn websocket(State(origins): State<Arc<Origins>>, Extension(handover): Ext
 }
 
 async fn readyz<S: Sessions>(State(sessions): State<S>) -> Response {
-    if sessions.ready() { "ready\n".into_response() } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response() }
+    match sessions.readiness() {
+        Readiness::Ready => "ready\n".into_response(),
+        // Those who come still get what waits for them, and by acknowledging it they make room.
+        Readiness::Limited(why) => format!("ready, but {why}\n").into_response(),
+        Readiness::Not(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
+    }
 }

@@ -43,7 +43,18 @@ pub trait Sessions: Clone + Send + Sync + 'static {
     fn run<L: Link>(&self, link: L, peer: Peer) -> impl Future<Output = ()> + Send + 'static;
 
     /// Whether new connections are of use: what `/readyz` answers.
-    fn ready(&self) -> bool;
+    fn readiness(&self) -> Readiness;
+}
+
+/// What `/readyz` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// All is well.
+    Ready,
+    /// New connections are of use, and not everything is done: what is not.
+    Limited(&'static str),
+    /// New connections are of no use now.
+    Not(&'static str),
 }
 
 /// What the listener needs to know.

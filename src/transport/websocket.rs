@@ -5,12 +5,16 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Semaphore,
+};
 use tokio_websockets::{CloseCode, Config, Error, Limits, Message, ServerBuilder, WebSocketStream};
 
 use super::counted::Counted;
@@ -58,10 +62,11 @@ enum State {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> WebSocketLink<T> {
     /// Takes over a connection after its upgrade; `first` is what was read behind the request already.
-    pub fn new(stream: T, first: Bytes, frame_limit: usize) -> Self {
+    /// What is large takes one of `large_frames` while it comes in.
+    pub fn new(stream: T, first: Bytes, frame_limit: usize, large_frames: Arc<Semaphore>) -> Self {
         let limits = Limits::default().max_payload_len(Some(frame_limit));
         let config = Config::default().frame_size(usize::MAX);
-        let socket = ServerBuilder::new().limits(limits).config(config).serve(Counted::new(stream, first));
+        let socket = ServerBuilder::new().limits(limits).config(config).serve(Counted::new(stream, first, large_frames));
         let inner = Inner { socket, queued: 0, unflushed: false, announce: false, large: None, state: State::Open };
         Self(Box::new(inner))
     }
@@ -92,6 +97,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inner<T> {
                 State::Open | State::Refused => {
                     let next = ready!(Pin::new(&mut self.socket).poll_next(cx));
                     self.large = None;
+                    // Pings between the fragments of a message end none of it.
+                    if matches!(&next, Some(Ok(message)) if !message.is_ping() && !message.is_pong()) {
+                        self.socket.get_mut().framed();
+                    }
                     if let Some(incoming) = self.next(next) {
                         return Poll::Ready(incoming);
                     }

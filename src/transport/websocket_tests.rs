@@ -11,7 +11,7 @@ const PING: u8 = 0x89;
 
 fn pair() -> (DuplexStream, WebSocketLink<DuplexStream>) {
     let (far, near) = tokio::io::duplex(4096);
-    (far, WebSocketLink::new(near, Bytes::new(), 1024))
+    (far, WebSocketLink::new(near, Bytes::new(), 1024, Arc::new(Semaphore::new(1))))
 }
 
 /// A client's frame with the zero mask.

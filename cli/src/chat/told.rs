@@ -87,6 +87,9 @@ impl Model {
                 self.alert(format!("WARNING: {text}"));
             }
             Event::Alarm { group: None, text } => self.alert(format!("WARNING: {text}")),
+            Event::Delayed { group, reason, .. } => {
+                self.conversation(&group).note(format!("waiting, nothing is lost: {reason}"));
+            }
             Event::DeviceState { state } => self.alert(format!("this device is {state} now")),
             Event::ServerNotice { text, .. } => {
                 self.alert(format!("NOTICE OF THE SERVER (not end-to-end encrypted): {text}"));

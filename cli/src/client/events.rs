@@ -122,6 +122,7 @@ pub(crate) fn happening(happening: Happening, name: impl Fn(&[u8; 16]) -> String
         Happening::SendFailed { group, client_id, reason } => {
             Event::SendFailed { group: hex(&group), client_id: hex(&client_id), reason }
         }
+        Happening::Delayed { group, reason, retry_after_ms } => Event::Delayed { group: hex(&group), reason, retry_after_ms },
         Happening::Alarm { group, alarm } => Event::Alarm { group: group.map(|group| hex(&group)), text: alarm.to_string() },
         Happening::DeviceState(state) => Event::DeviceState { state: device_state(state).to_owned() },
         Happening::Typing { group, from, active } => Event::Typing { group: hex(&group), from, active },

@@ -11,7 +11,7 @@ use sovereign_client::{Error, ErrorClass};
 pub(crate) use self::{
     events::{changed, contact, device, group, happening, identity, message, names_in, own_message, presence},
     groups::{find_group, title_of},
-    patience::{catch_up, persistently},
+    patience::{catch_up, persistently, telling},
     state::{StateOf, trouble},
 };
 use crate::exit::{self, Exit};

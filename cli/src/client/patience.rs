@@ -1,9 +1,12 @@
 //! Waiting for the server, and for what it has to say.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use sovereign_client::{Client, Error, ErrorClass};
-use tokio::time::{sleep, timeout};
+use sovereign_client::{Client, Error, ErrorClass, Event as Happening};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{sleep, timeout},
+};
 
 use super::{exit, trouble};
 use crate::{event::Event, exit::Exit, output::Output};
@@ -32,6 +35,31 @@ where
             result => return result.map_err(|error| exit(&error)),
         }
     }
+}
+
+/// Does the work, and tells meanwhile what the server makes it wait for.
+pub(crate) async fn telling<T>(
+    client: &Client,
+    output: &mut impl Output,
+    work: impl Future<Output = Result<T, Exit>>,
+) -> Result<T, Exit> {
+    let mut happenings = client.events();
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            happening = happenings.recv() => match happening {
+                Ok(delay @ Happening::Delayed { .. }) => output.emit(happening_event(delay)).await?,
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return work.await,
+            },
+        }
+    }
+}
+
+fn happening_event(delay: Happening) -> Vec<Event> {
+    super::happening(delay, |account| super::hex(account)).into_iter().collect()
 }
 
 /// After a sign-in: a new group's entries follow once its Welcome was taken, and names of people are asked for. Waits

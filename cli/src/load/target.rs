@@ -37,8 +37,15 @@ impl Target {
         }
         let binary = local_server::find(args.server.as_deref())?;
         let scratch = Scratch::new("sov-load-", false)?;
-        // All connections come from one address here.
-        let arguments = ["--connections-max", "100000", "--connections-per-address-max", "100000", "--log-level", "warn"];
+        // All connections come from one address here, and what is measured is the server, not its bounds.
+        let arguments = [
+            "--connections-max=100000",
+            "--connections-per-address-max=100000",
+            "--messages-per-second-max=1000000",
+            "--requests-per-second-max=1000000",
+            "--sign-ins-per-second-max=1000000",
+            "--log-level=warn",
+        ];
         let server = LocalServer::start(binary, scratch.path(), &arguments).await?;
         let link = server.invite(plan.accounts()).await?;
         let link = link.parse().map_err(|error| client::exit(&sovereign_client::Error::from(error)))?;

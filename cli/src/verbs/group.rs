@@ -65,7 +65,12 @@ pub(crate) enum Change {
 impl Args {
     /// Returns when the server has accepted the change.
     pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
-        let (verb, group) = match &self.change {
+        let (verb, group) = client::telling(client, output, self.changed(client)).await?;
+        Ok(output.emit(vec![Event::done_in(verb, client::hex(&group))]).await?)
+    }
+
+    async fn changed(&self, client: &Client) -> Result<(&'static str, [u8; 32]), Exit> {
+        Ok(match &self.change {
             Change::Create { name, with, administered } => {
                 let policy = if *administered { Policy::Administered } else { Policy::Equal };
                 ("group create", client::persistently(client, || client.create_group(name, with, policy)).await?)
@@ -94,7 +99,6 @@ impl Args {
                 let group = client::find_group(client, group).await?;
                 ("group reset", client::persistently(client, || client.reset(group)).await?)
             }
-        };
-        Ok(output.emit(vec![Event::done_in(verb, client::hex(&group))]).await?)
+        })
     }
 }

@@ -12,3 +12,4 @@ pub(crate) mod presence;
 pub(crate) mod receipts;
 pub(crate) mod send;
 pub(crate) mod trust;
+pub(crate) mod usage;

@@ -76,19 +76,23 @@ impl Args {
 
     /// Returns when the server has durably accepted the message.
     pub(crate) async fn run(&self, client: &Client, output: &mut impl Output) -> Result<(), Exit> {
-        let sent = match &self.group {
+        let sent = client::telling(client, output, self.sent(client)).await?;
+        Ok(output.emit(vec![Event::Sent { group: client::hex(&sent.group), seq: sent.seq }]).await?)
+    }
+
+    async fn sent(&self, client: &Client) -> Result<Sent, Exit> {
+        match &self.group {
             // Into the outbox at once, whether the server can be reached or not.
             Some(group) => {
                 let group = client::find_group(client, group).await?;
-                client.send_with(group, &self.text, self.options()).await.map_err(|error| client::exit(&error))?
+                client.send_with(group, &self.text, self.options()).await.map_err(|error| client::exit(&error))
             }
             None if self.is_kept(client).await => match client.send_to_with(&self.to, &self.text, self.options()).await {
-                Err(error) if error.class() == ErrorClass::Network => self.send_to(client).await?,
-                result => result.map_err(|error| client::exit(&error))?,
+                Err(error) if error.class() == ErrorClass::Network => self.send_to(client).await,
+                result => result.map_err(|error| client::exit(&error)),
             },
-            None => self.send_to(client).await?,
-        };
-        Ok(output.emit(vec![Event::Sent { group: client::hex(&sent.group), seq: sent.seq }]).await?)
+            None => self.send_to(client).await,
+        }
     }
 
     async fn send_to(&self, client: &Client) -> Result<Sent, Exit> {

@@ -1,11 +1,12 @@
 //! What a client has to do with people: contacts, presence, receipts, identities, and the own account's devices.
 
+use bytes::Bytes;
 use sovereign_proto::v1;
 
 use super::Client;
 use crate::{
     error::Error,
-    model::{Availability, Contact, DeviceInfo, IdentityInfo, Presence, Receipt},
+    model::{Availability, Contact, DeviceInfo, IdentityInfo, Presence, Receipt, Room, Usage},
 };
 
 #[expect(clippy::unused_async, reason = "all methods are awaited, whether they meet the network today or not")]
@@ -73,6 +74,15 @@ impl Client {
     /// asked now. Empty where receipts are off, and in groups of more than 64 accounts.
     pub async fn receipts(&self, group: [u8; 32]) -> Result<Vec<Receipt>, Error> {
         self.engine.receipts(group).await
+    }
+
+    /// How many bytes of this account's messages wait on the server, of how many that may; and in a group, if one is
+    /// named.
+    pub async fn usage(&self, group: Option<[u8; 32]>) -> Result<Usage, Error> {
+        let group_id = Bytes::from(group.map(|group| group.to_vec()).unwrap_or_default());
+        let told = self.engine.patiently(|| self.engine.call(v1::GetUsageRequest { group_id: group_id.clone() })).await?;
+        let room = |quota: v1::Quota| Room { used_bytes: quota.used_bytes, limit_bytes: quota.limit_bytes };
+        Ok(Usage { account: room(told.account.unwrap_or_default()), group: told.group.map(room) })
     }
 
     /// Shows others how far this account has received and read, and sees it of them; or neither. For all its devices,

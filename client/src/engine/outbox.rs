@@ -267,5 +267,5 @@ fn request(id: &[u8; 32], item: OutboxRecord) -> v1::SendMessageRequest {
     let SendOptions { ttl_seconds, urgent } = item.options;
     let ciphertext = item.ciphertext.map(|blob| blob.0).unwrap_or_default().into();
     let message = v1::OutgoingMessage { client_id: item.client_id.to_vec().into(), ciphertext, ttl_seconds, urgent };
-    v1::SendMessageRequest { group_id: id.to_vec().into(), message: Some(message) }
+    v1::SendMessageRequest { group_id: id.to_vec().into(), message: Some(message), in_order: true }
 }

@@ -12,7 +12,12 @@ use super::{
     records::{GroupRecord, IntentKind, IntentRecord, Stage},
     remote,
 };
-use crate::{connection::CallError, error::Error, identity::Pin};
+use crate::{connection::CallError, error::Error, event::Event, identity::Pin};
+
+/// A wait that is told, in milliseconds.
+const NOTICED_MS: u64 = 1000;
+/// Failures in a row of which the next is told, however short its wait.
+const NOTICED_FAILURES: u32 = 3;
 
 /// Groups whose worker runs, and whether it was woken since it last looked.
 #[derive(Default)]
@@ -55,12 +60,24 @@ impl Engine {
                 Ok(false) => {}
                 Err(error) => {
                     tracing::debug!(%error, failures, "a step of a group failed");
+                    self.tell_delay(&id, &error, failures);
+                    failures = if error.is_limited() { 0 } else { failures };
                     pause(BACKOFF_MS, failures, error.retry_after_ms()).await;
                     failures += 1;
                 }
             }
         }
         lock(&self.workers).0.remove(&id);
+    }
+
+    /// What the server does not take now waits without a word, unless it takes long enough for somebody to wonder.
+    fn tell_delay(&self, id: &[u8; 32], error: &Error, failures: u32) {
+        let Error::Refused { message, retry_after_ms, .. } = error else { return };
+        if *retry_after_ms >= NOTICED_MS || failures >= NOTICED_FAILURES {
+            let (group, reason, retry_after_ms) = (*id, message.clone(), *retry_after_ms);
+            // Nobody needs to listen.
+            let _ = self.events.send(Event::Delayed { group, reason, retry_after_ms });
+        }
     }
 
     /// Ends the worker unless it was woken meanwhile.

@@ -3,7 +3,10 @@
 use tokio::sync::oneshot;
 
 use super::{Answer, Txn};
-use crate::store::{types::StoreError, values::Sql};
+use crate::{
+    order::InPlace,
+    store::{types::StoreError, values::Sql},
+};
 
 /// How a job is run.
 #[derive(Clone, Copy)]
@@ -21,6 +24,8 @@ pub(in crate::store) struct Mode {
 /// What the writer does with whatever waits.
 pub(in crate::store) trait Job: Send {
     fn mode(&self) -> Mode;
+    /// One that has to stand before it was refused meanwhile.
+    fn is_behind(&self) -> bool;
     /// Carries the verb out and keeps its outcome. Called at most once.
     fn run(&mut self, txn: &mut Txn<'_>) -> Sql<()>;
     /// Tells the caller: the outcome if the verdict is good. Called once, after the transaction has ended.
@@ -30,6 +35,8 @@ pub(in crate::store) trait Job: Send {
 /// A job made of a closure.
 pub(in crate::store) struct Task<F, T> {
     mode: Mode,
+    /// Whoever is refused for now and has a place keeps it.
+    in_place: Option<InPlace>,
     work: Option<F>,
     outcome: Option<T>,
     caller: oneshot::Sender<Result<T, StoreError>>,
@@ -40,9 +47,9 @@ where
     F: FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static,
     T: Send + 'static,
 {
-    pub(in crate::store) fn boxed(mode: Mode, work: F) -> (Box<dyn Job>, Answer<T>) {
+    pub(in crate::store) fn boxed(mode: Mode, in_place: Option<InPlace>, work: F) -> (Box<dyn Job>, Answer<T>) {
         let (caller, receiver) = oneshot::channel();
-        (Box::new(Self { mode, work: Some(work), outcome: None, caller }), Answer::waiting(receiver))
+        (Box::new(Self { mode, in_place, work: Some(work), outcome: None, caller }), Answer::waiting(receiver))
     }
 }
 
@@ -55,6 +62,10 @@ where
         self.mode
     }
 
+    fn is_behind(&self) -> bool {
+        self.in_place.as_ref().is_some_and(InPlace::is_behind)
+    }
+
     fn run(&mut self, txn: &mut Txn<'_>) -> Sql<()> {
         if let Some(work) = self.work.take() {
             self.outcome = Some(work(txn)?);
@@ -63,7 +74,13 @@ where
     }
 
     fn answer(self: Box<Self>, verdict: Result<(), StoreError>) {
-        let Self { outcome, caller, .. } = *self;
+        let Self { outcome, caller, in_place, .. } = *self;
+        if let (Err(error), Some(in_place)) = (&verdict, in_place)
+            && error.is_for_now()
+        {
+            // Before the next transaction, in which those behind it may stand.
+            in_place.hold();
+        }
         // A caller that went away does not want to know.
         drop(caller.send(verdict.and_then(|()| outcome.ok_or(StoreError::Failed))));
     }

@@ -12,6 +12,7 @@ mod writer;
 pub use answer::Answer;
 pub use by_hand::ByHand;
 pub(super) use copying::{Order, counts};
+pub(super) use disk::free_bytes;
 pub(super) use job::{Job, Mode, Task};
 pub(super) use readers::{Readers, Reads};
 pub(super) use writer::{AfterCommit, Published, Txn, Writer, WriterQueue};

@@ -13,7 +13,14 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{oneshot, watch};
 
 use super::Answer;
-use crate::store::{connection, lock::OpenError, places::Places, types::StoreError, values::Sql};
+use crate::{
+    clock::monotonic,
+    limits::READ_DEADLINE,
+    store::{connection, lock::OpenError, places::Places, types::StoreError, values::Sql},
+};
+
+/// Steps of the engine between two looks at the clock: well below a millisecond.
+const STEPS: i32 = 100_000;
 
 type Read = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -101,6 +108,9 @@ fn serve(mut db: Connection, waiting: &Mutex<Receiver<Read>>) {
 }
 
 fn snapshot<T>(db: &mut Connection, work: impl FnOnce(&Connection) -> Sql<T>) -> Sql<T> {
+    let until = monotonic() + READ_DEADLINE;
+    // Given up, a read fails for who asked; for ever, it would keep the write-ahead log from being reused.
+    db.progress_handler(STEPS, Some(move || monotonic() >= until))?;
     let transaction = db.transaction_with_behavior(TransactionBehavior::Deferred)?;
     let answer = work(&transaction)?;
     transaction.commit()?;

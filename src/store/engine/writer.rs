@@ -24,6 +24,7 @@ use crate::{
     clock::monotonic,
     ids::LogId,
     metrics::WriterMetrics,
+    order::InPlace,
     store::{
         connection,
         known::Known,
@@ -33,6 +34,7 @@ use crate::{
         receipts::{Moved, Step},
         tail::Tail,
         types::{StoreError, StoredEntry},
+        usage::Usage,
         values::Sql,
     },
 };
@@ -46,6 +48,7 @@ pub(in crate::store) struct Txn<'a> {
     pub(in crate::store) known: &'a mut Known,
     pub(in crate::store) ledger: &'a mut Ledger,
     pub(in crate::store) placing: &'a mut Placing,
+    pub(in crate::store) usage: &'a mut Usage,
     /// What live sessions may read from memory once the transaction is durable.
     pub(in crate::store) published: &'a mut Vec<Published>,
     /// Who has got further, once the transaction is durable. A job that is taken back may leave its steps: whoever is
@@ -80,7 +83,16 @@ impl WriterQueue {
         F: FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static,
         T: Send + 'static,
     {
-        let (job, answer) = Task::boxed(mode, work);
+        self.submit_in_place(mode, None, work)
+    }
+
+    /// The same for what has to keep its place.
+    pub(in crate::store) fn submit_in_place<T, F>(&self, mode: Mode, in_place: Option<InPlace>, work: F) -> Answer<T>
+    where
+        F: FnOnce(&mut Txn<'_>) -> Sql<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (job, answer) = Task::boxed(mode, in_place, work);
         match self.0.try_send(Waiting::Job(job)) {
             Ok(()) => answer,
             Err(TrySendError::Full(_)) => Answer::refused(StoreError::Busy),
@@ -111,6 +123,7 @@ struct Desk {
     known: Known,
     ledger: Ledger,
     placing: Placing,
+    usage: Usage,
     published: Vec<Published>,
     moved: Vec<Step>,
     options: Options,
@@ -149,11 +162,12 @@ impl Writer {
             known: Known::default(),
             ledger,
             placing,
+            usage: Usage::default(),
             published: Vec::new(),
             moved: Vec::new(),
             options,
             after,
-            disk: Disk::new(directory, options.disk_reserve),
+            disk: Disk::new(directory, options.free_bytes, options.disk_reserve),
             wal,
             metrics,
             failed,
@@ -343,7 +357,9 @@ impl Desk {
                 self.known.bound();
                 self.ledger.committed();
                 self.placing.committed();
-                let noted = self.wal.committed(db, jobs, bytes);
+                self.usage.committed(monotonic());
+                self.disk.wrote(bytes);
+                let noted = self.wal.committed(db, jobs, bytes, self.disk.was_low());
                 self.outlived(noted)
             }
             Err(aborted) => {
@@ -352,6 +368,7 @@ impl Desk {
                 self.known.clear();
                 self.ledger.rolled_back();
                 self.placing.rolled_back();
+                self.usage.rolled_back();
                 let (verdict, result) = match aborted {
                     Aborted::Full => {
                         self.disk.filled();
@@ -373,18 +390,22 @@ impl Desk {
         verdicts: &mut Vec<Result<(), StoreError>>,
     ) -> Result<(), Aborted> {
         let refusal =
-            if self.disk.is_low() { Some(StoreError::DiskLow) } else { self.wal.is_too_long().then_some(StoreError::Busy) };
+            if self.disk.is_low() { Some(StoreError::DiskLow) } else { self.wal.refuses_growth().then_some(StoreError::LogLong) };
+        let all = self.wal.refuses_all();
         execute(db, "BEGIN IMMEDIATE")?;
         let jobs = batch.len();
+        let last = batch.iter().any(|job| job.mode().last);
         for job in batch {
             let mode = job.mode();
             verdicts.push(match refusal {
-                Some(error) if mode.grows => Err(error),
+                Some(error) if mode.grows || (all && !mode.last) => Err(error),
+                _ if job.is_behind() => Err(StoreError::Busy),
                 _ if mode.guarded => self.run_guarded(db, job.as_mut())?,
                 _ => Ok(self.run(db, job.as_mut()).map_err(aborted)?),
             });
         }
         self.known.write_back(db).map_err(aborted)?;
+        self.usage.write(db, monotonic(), last).map_err(aborted)?;
         if refusal.is_none() {
             self.ledger.settle(db, jobs).map_err(aborted)?;
             self.placing.settle(db, jobs).map_err(aborted)?;
@@ -398,6 +419,7 @@ impl Desk {
             known: &mut self.known,
             ledger: &mut self.ledger,
             placing: &mut self.placing,
+            usage: &mut self.usage,
             published: &mut self.published,
             moved: &mut self.moved,
             options: &self.options,
@@ -407,7 +429,7 @@ impl Desk {
     /// A job that fails in the middle takes back what it did, and nothing else.
     fn run_guarded(&mut self, db: &Connection, job: &mut dyn Job) -> Result<Result<(), StoreError>, Aborted> {
         self.known.write_back(db).map_err(aborted)?;
-        let (published, placed) = (self.published.len(), self.placing.mark());
+        let (published, placed, used) = (self.published.len(), self.placing.mark(), self.usage.mark());
         execute(db, "SAVEPOINT job")?;
         match self.run(db, job) {
             Ok(()) => {
@@ -418,6 +440,7 @@ impl Desk {
                 tracing::error!(%error, "a verb met a contradiction and was taken back");
                 self.published.truncate(published);
                 self.placing.take_back(placed);
+                self.usage.back_to(used);
                 self.known.clear();
                 execute(db, "ROLLBACK TO job")?;
                 execute(db, "RELEASE job")?;

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use futures_util::FutureExt as _;
 
 use super::*;
+use crate::limits::WAL_GROWTH_REFUSED;
 
 #[tokio::test]
 async fn what_was_answered_survives_a_crash() {
@@ -162,7 +163,7 @@ async fn a_verb_that_meets_a_contradiction_is_taken_back_alone() {
 async fn an_engine_that_fails_acknowledges_nothing_more() {
     let harness = Harness::new();
     let (ann, _, group) = two(&harness).await;
-    let failing = harness.store.append_job(0, |_| {
+    let failing = harness.store.append_job(0, None, |_| {
         Err::<(), _>(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC), None))
     });
     let beside = harness.store.append(message(ann, group, 1, 1));
@@ -207,4 +208,55 @@ async fn a_read_that_fails_concerns_only_who_asked_unless_the_file_is_damaged() 
     assert_eq!(harness.seqs(group, ben, 1).await, Some(vec![2]));
     assert_eq!(read(rusqlite::ffi::SQLITE_CORRUPT).await, Err(StoreError::Failed));
     harness.store.failed().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_never_ends_cannot_make_the_log_grow_for_ever() {
+    let harness = Harness::new();
+    let (ann, ben, group) = two(&harness).await;
+    let wal = harness.data.path().join("sovereign.db-wal");
+    let stuck = rusqlite::Connection::open(harness.data.path().join("sovereign.db")).expect("opens");
+    stuck.execute_batch("BEGIN; SELECT count(*) FROM entries;").expect("a snapshot that is kept");
+    let mut number = 0_u16;
+    let mut send = |length: usize| {
+        number += 1;
+        let mut append = message(ann, group, 1, 0);
+        append.message.client_id.0[..2].copy_from_slice(&number.to_be_bytes());
+        let mut body = vec![7; length];
+        body[..2].copy_from_slice(&number.to_be_bytes());
+        append.message.ciphertext = body.into();
+        harness.store.append(append)
+    };
+    let refused = loop {
+        match send(256 << 10).await {
+            Ok(AppendOutcome::Accepted { .. }) => {}
+            Ok(_) => panic!("another outcome"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, StoreError::LogLong);
+    let length = std::fs::metadata(&wal).expect("there").len();
+    assert!((WAL_GROWTH_REFUSED..=64 << 20).contains(&length), "{length} bytes");
+    for seq in 2..=40 {
+        let position = vec![(LogId::Group(group), seq)];
+        assert_eq!(harness.store.acknowledge_now(ben.device_id, position).await, Ok(vec![]), "acknowledging goes on");
+    }
+    assert!(std::fs::metadata(&wal).expect("there").len() <= 64 << 20);
+    drop(stuck);
+    let ended = async {
+        while send(10).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_mins(1), ended).await.expect("it ends by itself");
+}
+
+#[tokio::test]
+async fn a_read_that_never_ends_is_given_up_and_concerns_only_who_asked() {
+    let harness = Harness::new();
+    let endless = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n";
+    let asked = crate::clock::monotonic();
+    assert_eq!(harness.store.read(|db| db.query_one(endless, [], |row| row.get::<_, i64>(0))).await, Err(StoreError::Unread));
+    assert!(asked.elapsed() >= crate::limits::READ_DEADLINE, "not before its time");
+    two(&harness).await;
 }

@@ -8,6 +8,9 @@ pub(super) const SMALL: Options = Options {
     batch_bytes: 1 << 20,
     tail_bytes: 1 << 20,
     disk_reserve: 0,
+    account_bytes: u64::MAX,
+    group_bytes: u64::MAX,
+    free_bytes: |_| u64::MAX,
     message_days: 30,
     commit_days: 30,
     commit_bytes_kept: 64 << 20,
@@ -77,7 +80,7 @@ async fn a_batch_that_is_rolled_back_loses_no_key() {
     for step in 0..30 {
         let full = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None);
         send_all(&harness, ann, group, step * 2..step * 2 + 2).await;
-        let lost = harness.store.append_job(0, move |txn| {
+        let lost = harness.store.append_job(0, None, move |txn| {
             txn.ledger.settle(txn.db, 3)?;
             Err::<(), _>(full())
         });

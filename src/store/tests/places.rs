@@ -108,7 +108,7 @@ async fn a_batch_or_a_job_that_is_taken_back_leaves_no_place() {
         send_all(&harness, ann, &[group], step * 12..step * 12 + 12).await;
         let full = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None);
         // The group's next place is taken, a generation may begin to move, and all of it is rolled back.
-        let lost = harness.store.append_job(0, move |txn| {
+        let lost = harness.store.append_job(0, None, move |txn| {
             let group_no = txn.group(group)?.expect("known").no;
             let entry = super::super::log::NewEntry::unicast(Kind::Removed, Bytes::from_static(b"never"), START);
             txn.append_entry(LogId::Group(group), group_no, entry)?;

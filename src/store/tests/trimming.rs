@@ -239,3 +239,55 @@ async fn an_init_key_is_remembered_as_long_as_somebody_could_use_it() {
     trim(&harness, START + 200 * DAY).await;
     assert!(matches!(publish(START + 200 * DAY).await, Ok(PublishKeyPackagesOutcome::Published(_))));
 }
+
+#[tokio::test]
+async fn a_clock_that_is_moved_ahead_ends_nobodys_messages() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = DataDir::open(directory.path().join("data")).expect("free");
+    let clock = Clock::default();
+    let store = Store::open(&data, Options { disk_reserve: 0, ..Options::default() }, clock.clone()).expect("opens");
+    let harness = Harness { store, directory, data };
+    let (ann, ben, group) = two(&harness).await;
+    let now = clock.settled_ms();
+    let message = NewMessage { ttl_ms: Some(3_600_000), ..new_message(ann, 1) };
+    harness.store.append(Append { message, now, ..message_shell(ann, group) }).await.expect("stored");
+    trim(&harness, clock.settled_ms()).await;
+    clock.step(400 * DAY.cast_signed());
+    assert_eq!(trim(&harness, clock.settled_ms()).await, 0, "no month has passed");
+    assert_eq!(harness.seqs(group, ben, 1).await, Some(vec![2]), "and no hour");
+    clock.step(-400 * DAY.cast_signed());
+    assert_eq!(trim(&harness, clock.settled_ms()).await, 0);
+    clock.advance(31 * DAY.cast_signed());
+    assert_eq!(trim(&harness, clock.settled_ms()).await, 1, "time that passes does end them");
+}
+
+#[tokio::test]
+async fn what_everybody_has_read_or_what_has_expired_takes_no_room_any_more() {
+    let options = Options { disk_reserve: 0, account_bytes: 10, group_bytes: 12, ..Options::default() };
+    let harness = Harness::with(options);
+    let (ann, ben, group) = two(&harness).await;
+    harness.send(ann, group, 1, 1).await;
+    let message = NewMessage { ttl_ms: Some(60_000), ..new_message(ann, 2) };
+    let mortal = harness.store.append(Append { message, ..message_shell(ann, group) }).await;
+    assert!(matches!(mortal, Ok(AppendOutcome::Accepted { .. })));
+    assert_eq!(harness.send(ann, group, 1, 3).await, AppendOutcome::AccountFull(Quota { used: 8, limit: 10 }));
+    assert_eq!(harness.send(ann, group, 1, 1).await, AppendOutcome::Duplicate { seq: 2, time: START }, "sent before");
+    harness.send(ben, group, 1, 3).await;
+    assert_eq!(harness.send(ben, group, 1, 4).await, AppendOutcome::GroupFull(Quota { used: 12, limit: 12 }));
+
+    trim(&harness, START + 60_000).await;
+    assert!(matches!(harness.send(ben, group, 1, 4).await, AppendOutcome::Accepted { .. }));
+    for leaf in [ann, ben] {
+        acknowledge(&harness, leaf, group, 5).await;
+    }
+    trim(&harness, START + 60_000).await;
+    assert!(matches!(harness.send(ann, group, 1, 5).await, AppendOutcome::Accepted { .. }));
+    harness.store.close().await.expect("closes");
+    let after = harness.crashed_with(options);
+    let usage = |account: AccountId| {
+        let usage = after.store.usage(account, Some(group));
+        async move { usage.await.map(|(account, group)| (account.used, group.map(|group| group.used))) }
+    };
+    assert_eq!(usage(ann.account_id).await, Ok((4, Some(4))), "what was sent last");
+    assert_eq!(usage(ben.account_id).await, Ok((0, Some(4))));
+}

@@ -60,10 +60,31 @@ pub enum AppendOutcome {
         /// The group's.
         current_epoch: Epoch,
     },
+    /// The sender's account has as much standing here as it may.
+    AccountFull(Quota),
+    /// The group has.
+    GroupFull(Quota),
     /// The group waits for its reset.
     Frozen,
     /// The store was restored: the group waits for its members.
     Suspended,
     /// The message's epoch is above the group's.
     ServerBehind,
+}
+
+/// Bytes of messages that stand here, and how many may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Now.
+    pub used: u64,
+    /// At most.
+    pub limit: u64,
+}
+
+impl Quota {
+    /// Whether so many more may come.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.used.saturating_add(bytes as u64) <= self.limit
+    }
 }

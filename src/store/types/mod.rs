@@ -23,7 +23,7 @@ pub use self::{
     key_packages::{ClaimOutcome, ClaimedPackage, NewClaim, NewKeyPackage, PublishKeyPackagesOutcome, Stock},
     log::{Item, LogPosition, Page, SenderRef, SkipReason, StoredEntry},
     manifests::{NewManifest, PublishOutcome},
-    messages::{Append, AppendOutcome, NewMessage},
+    messages::{Append, AppendOutcome, NewMessage, Quota},
     notices::{NewNotice, NoticeOutcome, NoticeStep},
     overview::{AccountOverview, Census, Deletion, DeviceOverview, DiskUse, RevokeOutcome},
     presence::{Movement, Movements, Privacy, PrivacyChange, Receipt, Seen},
@@ -37,6 +37,8 @@ pub use self::{
 pub enum StoreError {
     /// Too much waits to be written; nothing was written. Try again shortly.
     Busy,
+    /// The write-ahead log is too long, because a reader keeps it from being written anew; nothing was written. Try again.
+    LogLong,
     /// The disk is nearly full; only acknowledgements and deletions are taken. Nothing was written.
     DiskLow,
     /// This one read failed, and the next may fare better.
@@ -44,6 +46,13 @@ pub enum StoreError {
     /// The engine failed; the process is about to end (exit 74) and nothing more is acknowledged. Or, while
     /// [`super::Store::failed`] stays silent: this one verb met a contradiction and was taken back.
     Failed,
+}
+
+impl StoreError {
+    /// Nothing was written, and the next try may fare better.
+    pub(super) fn is_for_now(self) -> bool {
+        matches!(self, Self::Busy | Self::LogLong | Self::DiskLow)
+    }
 }
 
 /// 32 bytes of SHA-256.

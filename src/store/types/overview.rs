@@ -30,6 +30,8 @@ pub struct AccountOverview {
     pub active: u32,
     /// Devices that wait for approval.
     pub pending: u32,
+    /// Of its messages that wait for others.
+    pub stored_bytes: u64,
 }
 
 /// A device as operators see it.
@@ -80,6 +82,8 @@ pub struct Census {
     pub devices_low: u64,
     /// Notices that are on their way into logs.
     pub notices_open: u64,
+    /// Of messages that wait for somebody.
+    pub stored_bytes: u64,
 }
 
 /// How a device's revocation by an operator ended.

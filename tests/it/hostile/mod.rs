@@ -7,6 +7,7 @@ mod handshakes;
 mod http;
 mod memory;
 mod names;
+mod rates;
 mod readers;
 mod sessions;
 mod signals;

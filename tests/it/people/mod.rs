@@ -11,6 +11,7 @@ mod devices;
 mod exchange;
 mod exits;
 mod groups;
+mod limits;
 mod lives;
 mod load;
 mod membership;

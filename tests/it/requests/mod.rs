@@ -14,6 +14,7 @@ mod find_account;
 mod get_group_info;
 mod get_receipts;
 mod get_status;
+mod get_usage;
 mod issue_ticket;
 mod issue_token;
 mod leave_group;

@@ -43,6 +43,8 @@ pub(super) enum Fault {
     SilentAfter,
     /// Never done and never answered.
     SilentBefore,
+    /// Not done: too many of late, and to come back after so many milliseconds.
+    Limited(u64),
 }
 
 #[derive(Clone, Default)]
@@ -260,6 +262,9 @@ impl Remote for Line {
         let fault = self.server.world().fault(self.device, name);
         let done = match fault {
             Some(Fault::RequestLost | Fault::SilentBefore) => None,
+            Some(Fault::Limited(retry_after_ms)) => {
+                Some(Err(v1::Failure { retry_after_ms, ..failure(v1::FailureCode::RateLimited) }))
+            }
             _ => Some(self.server.world().handle(self.device, request)),
         };
         let (server, device, events) = (self.server.clone(), self.device, self.events.clone());
@@ -271,7 +276,7 @@ impl Remote for Line {
                     server.reconnect(device, &events);
                     Err(CallError::Disconnected)
                 }
-                (None, Some(answer)) => answer.map_err(CallError::Refused),
+                (None | Some(Fault::Limited(_)), Some(answer)) => answer.map_err(CallError::Refused),
             }
         })
     }

@@ -277,3 +277,31 @@ async fn what_was_sent_in_an_epoch_before_ones_own_is_nobodys_fault() {
         assert!(!matches!(event, Event::Alarm { .. }), "{event:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_limited_waits_as_long_as_the_server_says_and_the_person_is_told() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, b) = (ann.open().await, ben.open().await);
+    let group = a.create_group("pair", &names(&["ben"]), Policy::Equal).await.expect("made");
+    let mut events = a.events();
+    let tries = server.world().counts.get("SendMessage").copied().unwrap_or(0);
+    server.world().faults.push(("SendMessage", Fault::Limited(40_000)));
+    let began = crate::clock::monotonic();
+    a.send(group, "patient").await.expect("sent in the end");
+    assert!(began.elapsed() >= Duration::from_secs(40), "not before the server said");
+    assert_eq!(server.world().counts["SendMessage"], tries + 2, "asked twice, and not more often");
+    until_texts(&b, &["patient"]).await;
+    let delayed = std::iter::from_fn(|| events.try_recv().ok()).find(|event| matches!(event, Event::Delayed { .. }));
+    assert_eq!(delayed, Some(Event::Delayed { group, reason: "no".to_owned(), retry_after_ms: 40_000 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_wait_for_hours_is_told_instead() {
+    let server = FakeServer::default();
+    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
+    let (a, _b) = (ann.open().await, ben.open().await);
+    server.world().faults.push(("ClaimKeyPackages", Fault::Limited(5 * 3_600_000)));
+    let error = a.send_to(&names(&["ben"]), "hello").await.expect_err("nobody waits for that");
+    assert_eq!(error.to_string(), "the server refused: no (try again in 5 hours)");
+}

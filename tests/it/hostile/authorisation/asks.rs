@@ -135,6 +135,7 @@ impl Cast {
             "FetchEntries" => FetchEntriesRequest { group_id, ..Default::default() }.into_body(),
             "MarkRead" => MarkReadRequest { group_id, seq: 1 }.into_body(),
             "GetReceipts" => GetReceiptsRequest { group_id }.into_body(),
+            "GetUsage" => GetUsageRequest { group_id }.into_body(),
             other => panic!("how is {other} asked about a group?"),
         }
     }

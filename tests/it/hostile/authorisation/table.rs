@@ -103,6 +103,8 @@ table! {
     SetPrivacyRequest         { "nothing"     => "U  F  U  U  F  | D   D   D   D   D" }
     MarkReadRequest           { "a group"     => "U  F  U  U  F  | DDN DNN DNN DNN DNN" }
     GetReceiptsRequest        { "a group"     => "U  F  U  U  F  | DDN DNN DNN DNN DNN" }
+    // Room
+    GetUsageRequest           { "a group"     => "U  F  U  U  F  | DDN DNN DNN DNN DNN" }
     // Operator
     CreateInviteRequest       { "nothing"     => "U  F  U  U  D  | F   F   F   F   F" }
     ListInvitesRequest        { "nothing"     => "U  F  U  U  D  | F   F   F   F   F" }

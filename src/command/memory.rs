@@ -1,0 +1,48 @@
+//! How much memory this process may have, and how much it has.
+
+use std::{fs, path::Path};
+
+/// What the operator says, else what the control group allows, else what the machine has; `None`: nobody says.
+pub(super) fn limit(configured: u64) -> Option<u64> {
+    (configured > 0).then_some(configured).or_else(of_control_group).or_else(|| kilobytes("/proc/meminfo", "MemTotal:"))
+}
+
+/// What is resident; `None` where the system does not say.
+pub(super) fn resident() -> Option<u64> {
+    kilobytes("/proc/self/status", "VmRSS:")
+}
+
+/// The limit of this process's control group (version 2), or of the one above it that has one.
+fn of_control_group() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let root = Path::new("/sys/fs/cgroup");
+    root.join(own)
+        .ancestors()
+        .take_while(|group| group.starts_with(root))
+        .filter_map(|group| fs::read_to_string(group.join("memory.max")).ok()?.trim().parse().ok())
+        .min()
+}
+
+fn kilobytes(file: &str, field: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field))?;
+    value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_configured_counts_first() {
+        assert_eq!(limit(1 << 30), Some(1 << 30));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_system_says_what_there_is_and_what_is_used() {
+        let (limit, resident) = (limit(0).expect("a machine has memory"), resident().expect("this process has some"));
+        assert!(resident > 1 << 20 && resident < limit, "{resident} of {limit}");
+    }
+}

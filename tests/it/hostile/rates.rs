@@ -1,0 +1,144 @@
+//! Devices that ask without pause: they are told when to come back, nothing of theirs is turned round, and nobody else
+//! notices.
+
+use std::{collections::HashSet, time::Duration};
+
+use bytes::Bytes;
+use prost::Message as _;
+use sovereign_proto::v1::{
+    self, Envelope, FailureCode, ListDevicesRequest, SendMessageRequest, SignInRequest, envelope, request,
+};
+
+use crate::harness::{
+    Raw, TestServer,
+    scene::{Seat, pair, send_request},
+    within,
+};
+
+/// What twenty seconds bring, which is what comes at once.
+const AT_ONCE: usize = 100;
+
+async fn slow_server() -> TestServer {
+    TestServer::start_with(&["--messages-per-second-max", "5", "--requests-per-second-max", "5"]).await
+}
+
+fn messages(seat: &mut Seat, count: usize) -> Vec<SendMessageRequest> {
+    let id = seat.group.group_id().to_vec();
+    let message = |number| {
+        let message = seat.person.member.message(&mut seat.group, &format!("{number}"));
+        SendMessageRequest { in_order: true, ..send_request(&id, message) }
+    };
+    (0..count).map(message).collect()
+}
+
+/// Sends all of them before any is answered; the answers.
+async fn send_at_once(raw: &mut Raw, requests: &[SendMessageRequest]) -> Vec<Result<u64, v1::Failure>> {
+    let mut ids = Vec::new();
+    for request in requests {
+        ids.push(raw.send(request.clone()).await);
+    }
+    let mut answers = Vec::new();
+    for id in ids {
+        answers.push(raw.answer::<SendMessageRequest>(id).await.map(|accepted| accepted.seq));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn limits_are_announced_as_they_are_enforced() {
+    let server = slow_server().await;
+    let raw = Raw::connect(&server).await;
+    let rates = raw.hello.limits.expect("announced").rates.expect("announced");
+    let rate = |rate: Option<v1::Rate>| rate.map(|rate| (rate.per_second, rate.at_once)).expect("announced");
+    assert_eq!(rate(rates.messages_of_device), (5, 100));
+    assert_eq!(rate(rates.messages_of_account), (20, 400));
+    assert_eq!(rate(rates.messages_in_group), (40, 800));
+    assert_eq!(rate(rates.requests_of_device), (5, 100));
+    assert_eq!(rate(rates.sign_ins_of_address), (100, 2000));
+}
+
+#[tokio::test]
+async fn who_sends_too_fast_waits_nothing_is_turned_round_and_others_are_served() {
+    let server = slow_server().await;
+    let (mut ada, mut bob) = pair(&server).await;
+    let mut waiting = messages(&mut ada, AT_ONCE + 30);
+    let ids: Vec<Bytes> = waiting.iter().map(|request| request.message.as_ref().expect("a message").client_id.clone()).collect();
+    let first = send_at_once(&mut ada.person.raw, &waiting).await;
+    let taken = first.iter().take_while(|answer| answer.is_ok()).count();
+    assert!((AT_ONCE..AT_ONCE + 30).contains(&taken), "{taken} were taken at once");
+    let refused = first[taken].as_ref().expect_err("the first that was too many");
+    assert_eq!(refused.code(), FailureCode::RateLimited);
+    assert!((1..=1000).contains(&refused.retry_after_ms), "{} ms", refused.retry_after_ms);
+    assert!(first[taken..].iter().all(Result::is_err), "nothing overtakes a message that was refused");
+
+    bob.person.send(&mut bob.group, "Bob is served all the same").await;
+
+    // Sent again and again, all at once and always the first of them first, as impatient clients do.
+    waiting.drain(..taken);
+    let mut seqs: Vec<u64> = first.into_iter().flatten().collect();
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    within("everything is taken in the end", async {
+        while !waiting.is_empty() {
+            ticks.tick().await;
+            let answers = send_at_once(&mut ada.person.raw, &waiting).await;
+            let taken = answers.iter().take_while(|answer| answer.is_ok()).count();
+            assert!(answers[taken..].iter().all(Result::is_err), "nothing overtakes a message that was refused");
+            waiting.drain(..taken);
+            seqs.extend(answers.into_iter().flatten());
+        }
+    })
+    .await;
+    assert_eq!(seqs.len(), ids.len());
+    assert!(seqs.is_sorted(), "the order of sending is the order of the log: {seqs:?}");
+    assert_eq!(seqs.iter().collect::<HashSet<_>>().len(), ids.len(), "each once");
+}
+
+#[tokio::test]
+async fn coming_back_gives_nobody_more_and_an_account_shares_what_it_has() {
+    let server = slow_server().await;
+    let (mut ada, _bob) = pair(&server).await;
+    let mut requests = messages(&mut ada, 2 * AT_ONCE);
+    let refused = send_at_once(&mut ada.person.raw, &requests).await.iter().position(Result::is_err).expect("too many");
+    let (mut raw, _) = Raw::sign_in(&server, &ada.person.keys).await;
+    requests.drain(..refused);
+    let again = send_at_once(&mut raw, &requests).await;
+    assert!(again.iter().filter(|answer| answer.is_ok()).count() < 50, "a new connection is not a new bucket");
+}
+
+#[tokio::test]
+async fn an_address_that_signs_in_too_often_is_told_when_to_come_back() {
+    let server = TestServer::start_with(&["--sign-ins-per-second-max", "1"]).await;
+    let (_ada, keys) = Raw::sign_up(&server, "ada").await;
+    let mut refused = None;
+    for _ in 0..30 {
+        let mut raw = Raw::connect(&server).await;
+        let request: SignInRequest = raw.sign_in_request(&keys);
+        if let Err(failure) = raw.call(request.clone()).await {
+            refused = Some((raw, request, failure));
+            break;
+        }
+    }
+    let (mut raw, request, failure) = refused.expect("thirty at once are too many for one a second");
+    assert_eq!(failure.code(), FailureCode::RateLimited);
+    assert!((1..=1001).contains(&failure.retry_after_ms), "{} ms", failure.retry_after_ms);
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    within("the same connection may come in later", async {
+        while raw.call(request.clone()).await.is_err() {
+            ticks.tick().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_never_heeds_is_closed() {
+    let server = slow_server().await;
+    let (mut raw, _keys) = Raw::sign_up(&server, "ada").await;
+    raw.until_live().await;
+    let body = Some(request::Body::ListDevices(ListDevicesRequest {}));
+    let list = |id| Envelope { request_id: id, body: Some(envelope::Body::Request(v1::Request { body: body.clone() })) };
+    for number in 0..2000 {
+        raw.frame(list(1000 + number).encode_to_vec()).await;
+    }
+    assert_eq!(raw.ended().await.code, Some(4008), "it was told a thousand times");
+}
