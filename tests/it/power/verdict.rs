@@ -1,7 +1,7 @@
 //! What is left on a disk, opened as the server opens it, beside what the server had promised by then.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt, fs,
     os::unix::fs::PermissionsExt as _,
     path::Path,
@@ -11,8 +11,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sovereign::{
     clock::Clock,
-    ids::{ClientId, DeviceId, GroupId},
-    store::{Append, AppendOutcome, DataDir, NewMessage, Options, Store},
+    ids::{ClientId, DeviceId, GroupId, LogId},
+    store::{Append, AppendOutcome, DataDir, Item, NewMessage, Options, Store},
 };
 use sovereign_proto::log::{self, Kind};
 
@@ -108,7 +108,41 @@ async fn reopen(root: &Path, story: &Story, position: u64, verdict: &mut Verdict
             verdict.unless(same, Fault::Lost, || format!("message {seq} was sent again: {outcome:?}"));
         }
     }
+    read(&reopened, story, position, verdict).await?;
     reopened.close().await.map_err(|error| format!("it does not close: {error:?}"))
+}
+
+/// The log as the server gives it to a member: whatever was accepted stands in it, or is named as passed by everybody.
+async fn read(reopened: &Store, story: &Story, position: u64, verdict: &mut Verdict) -> Result<(), String> {
+    let sent = |promise: &Promise| match &promise.fact {
+        Fact::Sent { request, seq, hash, .. } if promise.position <= position => Some((request.group_id.clone(), *seq, *hash)),
+        _ => None,
+    };
+    let due: Vec<_> = story.promises.iter().filter_map(sent).collect();
+    let Some((group, ..)) = due.first() else { return Ok(()) };
+    let log = LogId::Group(GroupId::try_from(&group[..]).expect("32 bytes"));
+    let (mut after, mut given, mut passed) = (0, HashMap::new(), 0);
+    loop {
+        let page = reopened.page(log, DeviceId(story.ada.device), after, 256, 1 << 20).await;
+        let Some(page) = page.map_err(|error| format!("its log cannot be read: {error:?}"))? else { break };
+        for item in page.items {
+            match item {
+                Item::Entry(entry) => {
+                    after = entry.seq;
+                    given.insert(entry.seq, entry.entry_hash);
+                }
+                Item::Skipped { to, .. } => (after, passed) = (to, to),
+            }
+        }
+        if !page.more {
+            break;
+        }
+    }
+    for (_, seq, hash) in due {
+        let there = seq <= passed || given.get(&seq) == Some(&hash);
+        verdict.unless(there, Fault::Lost, || format!("message {seq} is not given to its reader"));
+    }
+    Ok(())
 }
 
 fn again(fact: &Fact) -> Append {
@@ -133,8 +167,8 @@ struct Database {
     db: Connection,
     /// Sender and client id to seq and the start of the entry's hash.
     sent: HashMap<(i64, Vec<u8>), (i64, Vec<u8>)>,
-    /// The oldest seq that a log still holds.
-    first: HashMap<i64, i64>,
+    /// The hashes of the entries that each log still holds, by seq.
+    logs: HashMap<i64, BTreeMap<i64, [u8; 32]>>,
 }
 
 fn check(image: &Image, root: &Path, story: &Story, position: u64, verdict: &mut Verdict) -> rusqlite::Result<()> {
@@ -143,13 +177,13 @@ fn check(image: &Image, root: &Path, story: &Story, position: u64, verdict: &mut
     verdict.unless(integrity == "ok", Fault::Corrupt, || integrity.clone());
     let dangling = db.prepare("PRAGMA foreign_key_check")?.exists([])?;
     verdict.unless(!dangling, Fault::Corrupt, || "a row refers to one that is not there".to_owned());
-    let first = check_logs(&db, story, verdict)?;
+    let logs = check_logs(&db, story, verdict)?;
     check_epochs(&db, verdict)?;
     let sent = db
         .prepare("SELECT device_no, client_id, seq, entry_hash FROM sent WHERE handshake = 0")?
         .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?))))?
         .collect::<rusqlite::Result<_>>()?;
-    let database = Database { db, sent, first };
+    let database = Database { db, sent, logs };
     for promise in &story.promises {
         let due = promise.position <= position;
         verdict.promises += usize::from(due);
@@ -163,9 +197,9 @@ fn check(image: &Image, root: &Path, story: &Story, position: u64, verdict: &mut
 }
 
 /// Every log is contiguous, its chain of hashes holds, and it has nothing that nobody sent.
-fn check_logs(db: &Connection, story: &Story, verdict: &mut Verdict) -> rusqlite::Result<HashMap<i64, i64>> {
+fn check_logs(db: &Connection, story: &Story, verdict: &mut Verdict) -> rusqlite::Result<HashMap<i64, BTreeMap<i64, [u8; 32]>>> {
     let known: HashSet<&Bytes> = story.promises.iter().filter_map(client_id).collect();
-    let mut first = HashMap::new();
+    let mut held = HashMap::new();
     let mut logs = db.prepare("SELECT log_no, next_seq, running_hash FROM logs")?;
     let mut entries = db.prepare(
         "SELECT entries.place & ((1 << 40) - 1), kind, sender_ref, entry_hash, previous_hash, coalesce(entries.body, bodies.body)
@@ -175,13 +209,14 @@ fn check_logs(db: &Connection, story: &Story, verdict: &mut Verdict) -> rusqlite
     while let Some(row) = rows.next()? {
         let (log_no, next_seq, end): (i64, i64, [u8; 32]) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let mut expected: Option<(i64, [u8; 32])> = None;
+        let hashes: &mut BTreeMap<i64, [u8; 32]> = held.entry(log_no).or_default();
         let mut rows = entries.query([log_no])?;
         while let Some(row) = rows.next()? {
             let (seq, kind, hash, previous): (i64, u8, [u8; 32], [u8; 32]) = (row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?);
             let (reference, body): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.get(2)?, row.get(5)?);
             let kind = Kind::from_byte(kind).expect("one of ours");
             let (at, running) = *expected.get_or_insert((seq, previous));
-            first.entry(log_no).or_insert(seq);
+            hashes.insert(seq, hash);
             let good = (at, running) == (seq, previous) && body.as_deref().map(|body| log::entry_hash(kind, body)) == Some(hash);
             verdict.unless(good, Fault::Half, || format!("entry {seq} of log {log_no} does not follow what is before it"));
             if kind == Kind::Message {
@@ -192,9 +227,8 @@ fn check_logs(db: &Connection, story: &Story, verdict: &mut Verdict) -> rusqlite
         }
         let good = expected.is_none_or(|(next, running)| (next, running) == (next_seq, end));
         verdict.unless(good, Fault::Half, || format!("log {log_no} does not end where it says"));
-        first.entry(log_no).or_insert(next_seq);
     }
-    Ok(first)
+    Ok(held)
 }
 
 fn client_id(promise: &Promise) -> Option<&Bytes> {
@@ -236,7 +270,7 @@ impl Database {
                     .sent
                     .get(&(device, client_id))
                     .is_some_and(|(at, start)| *at == seq.cast_signed() && hash.starts_with(start));
-                Ok(both(remembered, self.holds(log, seq.cast_signed(), hash, remembered)?))
+                Ok(both(remembered, self.holds(log, seq.cast_signed(), hash, remembered)))
             }
             Fact::Read { group, device, seq } => {
                 let sql =
@@ -251,7 +285,7 @@ impl Database {
                 let Some(log) = self.log(group)? else { return Ok(Found::Absent) };
                 let sql = "SELECT 1 FROM commits WHERE log_no = ?1 AND from_epoch = ?2 AND seq = ?3";
                 let committed = self.db.prepare_cached(sql)?.exists(params![log, epoch.cast_signed(), seq.cast_signed()])?;
-                let mut brought = self.holds(log, seq.cast_signed(), hash, committed)?;
+                let mut brought = self.holds(log, seq.cast_signed(), hash, committed);
                 if let Some(added) = added {
                     brought &= self.opened(log, seq.cast_signed(), added)? == committed;
                 }
@@ -278,16 +312,12 @@ impl Database {
     }
 
     /// Whether an entry stands where it should. One that everybody has passed may be gone, if it is remembered.
-    fn holds(&self, log: i64, seq: i64, hash: &[u8; 32], remembered: bool) -> rusqlite::Result<bool> {
-        if self.first.get(&log).is_some_and(|first| seq < *first) {
-            return Ok(remembered);
+    fn holds(&self, log: i64, seq: i64, hash: &[u8; 32], remembered: bool) -> bool {
+        let Some(entries) = self.logs.get(&log) else { return false };
+        match entries.first_key_value() {
+            Some((first, _)) if seq >= *first => entries.get(&seq) == Some(hash),
+            _ => remembered,
         }
-        let found = self
-            .db
-            .prepare_cached("SELECT entry_hash FROM entries WHERE place = ?1 << 40 | ?2")?
-            .query_row(params![log, seq], |row| row.get::<_, [u8; 32]>(0))
-            .optional()?;
-        Ok(found == Some(*hash))
     }
 
     /// Whether a commit has opened a window to a device, with the Welcome that it needs.
