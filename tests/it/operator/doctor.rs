@@ -49,11 +49,11 @@ async fn what_is_broken_is_named_with_what_to_do_and_turns_the_exit_code() {
     assert!(found["do"].as_str().expect("words").contains("chmod"), "{found}");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("changed");
 
-    // A page of the database is overwritten, and the clock is set back by a year.
+    // Half of the database's pages are overwritten, and the clock is set back by a year.
     let path = server.data().join("sovereign.db");
     let mut bytes = fs::read(&path).expect("readable");
     let middle = bytes.len() / 2 / 4096 * 4096;
-    bytes[middle..middle + 4096].fill(0x55);
+    bytes[middle..].fill(0x55);
     fs::write(&path, bytes).expect("written");
     let (code, said, _) = server.try_operate(&["doctor", "--json", "--clock-offset-seconds=-31536000"]).await;
     assert_eq!(code, Some(1));
