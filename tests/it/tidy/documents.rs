@@ -53,6 +53,27 @@ fn the_operations_page_has_every_key() {
     assert_eq!(rows.count(), KEYS.len(), "docs/operations/README.md has a key too many");
 }
 
+/// A line of the contract that no test shows is a wish.
+#[test]
+fn the_delivery_contract_names_tests_that_exist() {
+    let page = read(&root().join("docs/delivery-contract.md"));
+    let folders = ["tests", "src", "client/src"].map(|folder| files(&root().join(folder), "rs"));
+    let code: String = folders.into_iter().flatten().map(|path| read(&path)).collect();
+    let lines: Vec<&str> = page.split("\n## C").skip(1).collect();
+    assert_eq!(lines.len(), 10, "the contract has ten lines");
+    for line in page.split("\n## ").filter(|line| line.contains("Shown by:")) {
+        let title = line.lines().next().unwrap_or_default();
+        let shown = line.split("Shown by:").nth(1).unwrap_or_default().split("Checker class").next().unwrap_or_default();
+        let tests: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "{title}: no test");
+        let missing: Vec<&&str> = tests.iter().filter(|test| !code.contains(&format!("fn {test}()"))).collect();
+        assert!(missing.is_empty(), "{title}: there is no test {missing:?}");
+    }
+    for line in lines {
+        assert!(line.contains("*For clients:*") && line.contains("Shown by:"), "a line without its meaning or its tests: {line}");
+    }
+}
+
 #[test]
 fn the_configuration_has_fewer_than_forty_keys() {
     assert!(sovereign::config::KEYS.len() < 40);
