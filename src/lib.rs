@@ -25,6 +25,8 @@ mod private_file;
 pub mod rates;
 pub mod refusal;
 pub mod requests;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 pub mod server;
 pub mod session;
 pub mod store;

@@ -22,6 +22,10 @@ impl Handle for RevokeDeviceRequest {
     type Caller = Operator;
 
     async fn handle(self, _: Operator, server: &Arc<Server>) -> Result<RevokeDeviceResponse, Refusal> {
+        #[cfg(feature = "sabotage")]
+        if crate::sabotage::breaks("late_event") {
+            return Ok(RevokeDeviceResponse::default());
+        }
         let (first, last) = range(&self.id)
             .ok_or_else(|| Refusal::invalid("a device's id has 32 hex digits; give the first 8 of them at least"))?;
         match server.store.revoke_device(first, last, server.clock.now_ms()).await? {

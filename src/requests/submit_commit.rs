@@ -155,6 +155,8 @@ async fn store(
                 answers::tell_relations(server, relations);
             }
             notified.into_iter().for_each(|device| server.hub.wake(LogId::Device(device)));
+            #[cfg(feature = "sabotage")]
+            let removed: Vec<_> = removed.into_iter().filter(|_| !crate::sabotage::breaks("leak")).collect();
             for leaf in removed.iter().filter(|leaf| leaf.device_id != device.device) {
                 server.hub.unsubscribe(leaf.device_id, group);
             }
@@ -212,6 +214,11 @@ async fn rejected(
     device: DeviceId,
     current_epoch: u64,
 ) -> Result<SubmitCommitResponse, Refusal> {
+    #[cfg(feature = "sabotage")]
+    if crate::sabotage::breaks("fork") {
+        let won = CommitAccepted { seq: 1, epoch: current_epoch, ..CommitAccepted::default() };
+        return Ok(SubmitCommitResponse { outcome: Some(Outcome::Accepted(won)) });
+    }
     server.metrics.race_lost();
     let stale = answers::stale(server, group, device, current_epoch).await?;
     Ok(SubmitCommitResponse { outcome: Some(Outcome::Rejected(CommitRejected { stale: Some(stale) })) })

@@ -205,6 +205,8 @@ impl Delivery {
     fn send(&mut self, log: LogId, mut items: Vec<Item>) -> Bytes {
         let device = self.device;
         let removed_at = items.iter().position(|item| matches!(item, Item::Entry(entry) if entry.removes.contains(&device)));
+        #[cfg(feature = "sabotage")]
+        let removed_at = removed_at.filter(|_| !crate::sabotage::breaks("leak"));
         let reading = self.logs.entry(log).or_default();
         if let Some(index) = removed_at {
             items.truncate(index + 1);
@@ -256,5 +258,7 @@ fn frame(log: LogId, device: DeviceId, items: &[Item]) -> Bytes {
 
 fn push_of(log: LogId, device: DeviceId, items: &[Item]) -> Bytes {
     let entries = items.iter().map(|item| entry(item, device)).collect();
+    #[cfg(feature = "sabotage")]
+    let entries = crate::sabotage::twisted(entries);
     codec::push(push::Body::Entries(v1::Entries { group_id: group_id(log), entries }))
 }

@@ -336,6 +336,11 @@ impl Txn<'_> {
     fn welcome(&mut self, plan: &CommitPlan, added: &[Coming], group_no: i64, join: (Seq, Hash)) -> Sql<()> {
         let mut shared: [Option<(i64, Bytes, Hash)>; 2] = [None, None];
         for coming in added {
+            // Not those that a group begins with.
+            #[cfg(feature = "sabotage")]
+            if plan.from_epoch > 1 && crate::sabotage::breaks("torn") {
+                continue;
+            }
             let request = self.is_group_request(coming.device.account_no, group_no)?;
             let (body_no, body, entry_hash) = match &shared[usize::from(request)] {
                 Some(shared) => shared.clone(),

@@ -36,7 +36,10 @@ impl Txn<'_> {
         let (Some(group), Some(sender)) = (self.group(append.group)?, self.device(append.sender)?) else {
             return Ok(AppendOutcome::NotFound);
         };
-        if let Some(sent) = self.sent(group.no, sender.no, append.message.client_id)? {
+        let known = self.sent(group.no, sender.no, append.message.client_id)?;
+        #[cfg(feature = "sabotage")]
+        let known = known.filter(|_| !crate::sabotage::breaks("duplicate_effect"));
+        if let Some(sent) = known {
             let Sent { seq, time, handshake } = sent;
             return Ok(if handshake { AppendOutcome::Conflict } else { AppendOutcome::Duplicate { seq, time } });
         }

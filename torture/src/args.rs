@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum as _, value_parser};
 
-use crate::nemesis::Nemesis;
+use crate::{nemesis::Nemesis, sabotage::Wanted};
 
 const ABOUT: &str = "Tortures a Sovereign server and checks what it promised.";
 
@@ -23,6 +23,8 @@ Examples:
   ./scripts/torture --kills 50 --seed 7          what is done and what breaks is that of seed 7, until 50 kills
   ./scripts/torture --nemesis kill,drop-answers  only these faults
   ./scripts/torture --full                       the figures of docs/reliability.md: 15 to 20 minutes on two cores
+  ./scripts/torture --sabotage all               breaks each promise on purpose, and shows that the checker sees it
+  ./scripts/torture --report                     writes that page from the results of runs under target/reliability
   ./scripts/torture --check FILE                 checks a history that was kept
 
 Exit codes:
@@ -51,17 +53,26 @@ pub(crate) struct Args {
     /// As many people and messages as the figures of docs/reliability.md need
     #[arg(long)]
     pub(crate) full: bool,
-    /// Go on until so many distinct sends were acknowledged, too [default: 0, or 100,000 with --full]
+    /// Go on without faults until so many distinct sends were acknowledged [default: 0, or 100,000 with --full]
     #[arg(long, value_name = "N")]
     pub(crate) sends: Option<u64>,
+    /// And so many changes of groups [default: 0, or 20,000 with --full]
+    #[arg(long, value_name = "N")]
+    pub(crate) commits: Option<u64>,
     /// The server's binary [default: `sovereign` beside this program]
     #[arg(long, value_name = "PATH")]
     pub(crate) server: Option<PathBuf>,
     /// Where histories and results go
     #[arg(long, value_name = "DIRECTORY", default_value = "target")]
     pub(crate) target: PathBuf,
+    /// Break a promise on purpose, and see the checker find it; the script builds a server that can
+    #[arg(long, value_name = "CLASS", value_enum, conflicts_with_all = ["kills", "seconds", "nemesis", "full", "sends", "commits", "check"])]
+    pub(crate) sabotage: Option<Wanted>,
+    /// Make docs/reliability.md of the results that are there
+    #[arg(long, conflicts_with_all = ["kills", "seconds", "seed", "nemesis", "full", "sends", "commits", "server", "check"])]
+    pub(crate) report: bool,
     /// Only check a history
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kills", "seconds", "seed", "nemesis", "full", "sends", "server"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kills", "seconds", "seed", "nemesis", "full", "sends", "commits", "server"])]
     pub(crate) check: Option<PathBuf>,
 }
 
@@ -71,16 +82,28 @@ impl Args {
         if self.nemesis.is_empty() { Nemesis::value_variants().to_vec() } else { self.nemesis.clone() }
     }
 
-    pub(crate) fn kills(&self) -> u64 {
-        let kills = self.kills.unwrap_or(if self.full { 1000 } else { 5 });
-        if self.nemeses().contains(&Nemesis::Kill) { kills } else { 0 }
+    /// How long to go on.
+    pub(crate) fn wish(&self) -> Wish {
+        let or = |given: Option<u64>, full: u64, short: u64| given.unwrap_or(if self.full { full } else { short });
+        let kills = if self.nemeses().contains(&Nemesis::Kill) { or(self.kills, 1000, 5) } else { 0 };
+        Wish {
+            kills,
+            seconds: or(self.seconds, 600, 10),
+            sends: or(self.sends, 100_000, 0),
+            commits: or(self.commits, 20_000, 0),
+        }
     }
+}
 
-    pub(crate) fn seconds(&self) -> u64 {
-        self.seconds.unwrap_or(if self.full { 600 } else { 10 })
-    }
-
-    pub(crate) fn sends(&self) -> u64 {
-        self.sends.unwrap_or(if self.full { 100_000 } else { 0 })
-    }
+/// When it is enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// With faults, at least.
+    pub(crate) seconds: u64,
+    /// With sends outstanding.
+    pub(crate) kills: u64,
+    /// Distinct and acknowledged.
+    pub(crate) sends: u64,
+    /// Changes of groups that were accepted.
+    pub(crate) commits: u64,
 }

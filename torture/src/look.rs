@@ -4,6 +4,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
+/// Of the library, which is the one that the server is built with.
+pub(crate) fn version() -> &'static str {
+    rusqlite::version()
+}
+
 /// Where a group's log stands.
 pub(crate) struct Stored {
     pub(crate) id: Vec<u8>,

@@ -12,12 +12,15 @@ mod nemesis;
 mod progress;
 mod proxy;
 mod random;
+mod report;
+mod results;
 mod run;
+mod sabotage;
 mod server;
 mod setup;
 mod shape;
 
-use std::{io, process::ExitCode};
+use std::{io, path::Path, process::ExitCode};
 
 use clap::Parser as _;
 use sovereign_client::clock::Clock;
@@ -42,6 +45,15 @@ fn main() -> ExitCode {
             Err(error) => failed(&error, IO),
         };
     }
+    if args.report {
+        return match report::write(&args.target, Path::new("docs/reliability.md")) {
+            Ok(count) => {
+                println!("docs/reliability.md: {count} results");
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&error, IO),
+        };
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, IO),
@@ -49,9 +61,16 @@ fn main() -> ExitCode {
     // The wall clock is seed enough where nobody chose one.
     let seed = args.seed.unwrap_or_else(|| Clock::default().now_ms());
     eprintln!("seed {seed}");
-    match runtime.block_on(run::run(&args, seed)) {
+    if let Some(wanted) = args.sabotage {
+        return match runtime.block_on(sabotage::run(&args, wanted, seed)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => BROKEN.into(),
+            Err(error) => failed(&error, UNFINISHED),
+        };
+    }
+    match runtime.block_on(run::run(&args, seed, None)) {
         Ok(outcome) => {
-            eprintln!("history: {}", outcome.history.display());
+            eprintln!("history: {}\nresult: {}", outcome.history.display(), outcome.result.display());
             tell(&outcome.verdict)
         }
         Err(error) => failed(&error, UNFINISHED),

@@ -67,7 +67,7 @@ impl Nemesis {
     /// How often it is drawn among a hundred or so.
     fn weight(self) -> u64 {
         match self {
-            Self::Kill => 60,
+            Self::Kill => 120,
             Self::Term | Self::Stop | Self::HalfOpen => 3,
             Self::Revoke => 2,
             _ => 5,
@@ -194,6 +194,11 @@ impl Hand {
                 self.each(strike, Lane::heal);
             }
         }
+        self.lives()
+    }
+
+    /// Whether the server still runs, which it should.
+    pub(crate) fn lives(&mut self) -> io::Result<()> {
         match self.server.ended()? {
             Some(status) => Err(io::Error::other(format!("the server ended by itself ({status}): {}", self.server.last_words()))),
             None => Ok(()),

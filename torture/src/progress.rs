@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, time::Duration};
 
-use crate::{args::Args, history::History};
+use crate::{args::Wish, history::History};
 
 /// How often there is a line where nobody sees it grow.
 const EVERY: Duration = Duration::from_secs(30);
@@ -16,9 +16,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(args: &Args) -> Self {
+    pub(crate) fn new(wish: &Wish) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { seconds: args.seconds(), kills: args.kills(), terminal, last: Duration::ZERO }
+        Self { seconds: wish.seconds, kills: wish.kills, terminal, last: Duration::ZERO }
     }
 
     pub(crate) fn show(&mut self, elapsed: Duration, kills: u64, history: &History) {
@@ -28,12 +28,13 @@ impl Progress {
         }
         self.last = elapsed;
         let line = format!(
-            "{} of {} s, {kills} of {} kills, {} sends answered, {} outstanding",
+            "{} of {} s, {kills} of {} kills, {} sends answered, {} outstanding, {} changes",
             elapsed.as_secs(),
             self.seconds,
             self.kills,
             history.answered(),
-            history.outstanding()
+            history.outstanding(),
+            history.changed()
         );
         if self.terminal { eprint!("\r{line}\x1b[K") } else { eprintln!("{line}") }
     }

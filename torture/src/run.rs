@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sovereign_client::clock::monotonic;
+use sovereign_client::clock::{Clock, monotonic};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -17,11 +17,13 @@ use tokio::{
 
 use crate::{
     actors::{Phase, Town},
-    args::Args,
+    args::{Args, Wish},
     checker::{Checker, Verdict},
-    history::{History, What},
+    history::{Class, History, What},
     nemesis::{Hand, Nemesis, Strikes},
     progress::Progress,
+    results::RunResult,
+    sabotage::VARIABLE,
     server::{self, Server},
     setup,
     shape::Shape,
@@ -29,8 +31,12 @@ use crate::{
 
 /// Longest wait for everybody to come to rest after the last fault.
 const REST: Duration = Duration::from_mins(2);
+/// The same where the server is broken, and not everybody ever does.
+const REST_OF_THE_BROKEN: Duration = Duration::from_secs(10);
 /// Nothing was said for so long: everybody has come to rest.
 const QUIET: Duration = Duration::from_millis(2500);
+/// Between two looks at a calm.
+const CALM: Duration = Duration::from_millis(200);
 /// Longest wait for everybody to tell what they have.
 const FAREWELL: Duration = Duration::from_mins(2);
 
@@ -38,23 +44,36 @@ const FAREWELL: Duration = Duration::from_mins(2);
 pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     pub(crate) history: PathBuf,
+    pub(crate) result: PathBuf,
+}
+
+/// A promise that the server breaks on purpose.
+pub(crate) struct Broken {
+    pub(crate) class: Class,
+    pub(crate) nemeses: Vec<Nemesis>,
+    pub(crate) seconds: u64,
 }
 
 /// Carries a run out and checks it.
-pub(crate) async fn run(args: &Args, seed: u64) -> io::Result<Outcome> {
+pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::Result<Outcome> {
+    let variables = broken.iter().map(|broken| (VARIABLE.into(), broken.class.name().into())).collect();
+    let (nemeses, wish, most) = match &broken {
+        Some(broken) => (broken.nemeses.clone(), Wish { seconds: broken.seconds, ..Wish::default() }, REST_OF_THE_BROKEN),
+        None => (args.nemeses(), args.wish(), REST),
+    };
     let shape = if args.full { Shape::LARGE } else { Shape::SMALL };
     let directory = std::path::absolute(args.target.join("torture"))?;
     fs::create_dir_all(&directory)?;
     let path = directory.join(format!("{seed}.jsonl"));
     let history = Arc::new(History::create(&path)?);
-    history.record(What::Run { seed, what: format!("{shape:?} {:?}", args.nemeses()) });
+    history.record(What::Run { seed, what: format!("{shape:?} {nemeses:?}") });
 
     let scratch = tempfile::Builder::new().prefix("sovereign-torture-").tempdir()?;
     let homes = homes()?;
     let place = scratch.path().join("server");
     fs::create_dir(&place)?;
     let binary = server::find(args.server.as_deref())?;
-    let server = Server::start(binary, place, arguments(), Vec::new()).await?;
+    let server = Server::start(binary.clone(), place, arguments(), variables).await?;
     let cast = setup::gather(seed, &shape, &server, Arc::clone(&history), homes.path()).await.map_err(io::Error::other)?;
 
     let (phase, phases) = watch::channel(Phase::Work);
@@ -66,13 +85,13 @@ pub(crate) async fn run(args: &Args, seed: u64) -> io::Result<Outcome> {
         actors.spawn(courier.live(phases.clone()));
     }
     let town = cast.town;
-    let strikes = Strikes::new(seed, args.nemeses(), shape.devices(), cast.sacrifices);
+    let strikes = Strikes::new(seed, nemeses, shape.devices(), cast.sacrifices);
     let mut hand = Hand { town: Arc::clone(&town), server };
-    torment(args, &town, &mut hand, strikes).await?;
+    torment(&wish, &town, &mut hand, strikes).await?;
 
     hand.heal();
     phase.send_replace(Phase::Settle);
-    let settled = timeout(REST, rest(&town)).await.is_ok();
+    let settled = timeout(most, rest(&town)).await.is_ok();
     phase.send_replace(Phase::End);
     let farewell = async { while actors.join_next().await.is_some() {} };
     let told = timeout(FAREWELL, farewell).await.is_ok();
@@ -82,30 +101,50 @@ pub(crate) async fn run(args: &Args, seed: u64) -> io::Result<Outcome> {
     }
     history.record(What::End { settled: settled && told });
     history.flush()?;
+    let seconds = history.now() / 1_000_000;
     let verdict = Checker::read(&path)?;
-    Ok(Outcome { verdict, history: path })
+    let kind = if broken.is_some() { "sabotage" } else { "torture" };
+    let mut result = RunResult::new(kind, Clock::default().now_ms(), &binary);
+    result.count("seconds", seconds);
+    verdict.figures().into_iter().for_each(|(name, count)| result.count(&name, count));
+    result.more.insert("seed".to_owned(), seed.to_string().into());
+    if let Some(broken) = &broken {
+        result.more.insert("broken".to_owned(), broken.class.name().into());
+    }
+    let of = broken.map_or_else(String::new, |broken| format!("-{}", broken.class.name()));
+    let result = result.write(&args.target, &format!("{seed}{of}"))?;
+    Ok(Outcome { verdict, history: path, result })
 }
 
-/// Faults, one after the other, until there were enough; or until somebody is tired of it.
-async fn torment(args: &Args, town: &Arc<Town>, hand: &mut Hand, mut strikes: Strikes) -> io::Result<()> {
+/// Faults, one after the other, until there were enough; then a calm in which much is said; or until somebody is tired.
+async fn torment(wish: &Wish, town: &Arc<Town>, hand: &mut Hand, mut strikes: Strikes) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut progress = Progress::new(args);
+    let mut progress = Progress::new(wish);
     let begun = monotonic();
     let mut kills = 0;
     loop {
         let history = &town.history;
-        if begun.elapsed() >= Duration::from_secs(args.seconds()) && kills >= args.kills() && history.answered() >= args.sends() {
+        progress.show(begun.elapsed(), kills, history);
+        let stormy = begun.elapsed() < Duration::from_secs(wish.seconds) || kills < wish.kills;
+        if !stormy && history.answered() >= wish.sends && history.changed() >= wish.commits {
             return Ok(());
         }
-        progress.show(begun.elapsed(), kills, history);
-        let strike = strikes.draw();
+        let strike = stormy.then(|| strikes.draw());
+        let next = async {
+            if let Some(strike) = &strike {
+                return hand.strike(strike).await;
+            }
+            hand.heal();
+            sleep(CALM).await;
+            hand.lives()
+        };
         tokio::select! {
-            struck = hand.strike(&strike) => struck?,
+            struck = next => struck?,
             _ = interrupt.recv() => return stopped(hand).await,
             _ = terminate.recv() => return stopped(hand).await,
         }
-        kills += u64::from(strike.nemesis == Nemesis::Kill);
+        kills += u64::from(strike.is_some_and(|strike| strike.nemesis == Nemesis::Kill));
     }
 }
 

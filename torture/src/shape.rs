@@ -53,7 +53,7 @@ impl Shape {
         ring_devices: 12,
         ring_senders: 3,
         window: 8,
-        ring_pause_ms: 25,
+        ring_pause_ms: 60,
         person_pause_ms: 90,
         changes: 45,
     };

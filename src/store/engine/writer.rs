@@ -344,6 +344,10 @@ impl Desk {
     fn commit(&mut self, db: &Connection, mut batch: Vec<Box<dyn Job>>, bytes: usize) -> Sql<()> {
         let mut verdicts = Vec::with_capacity(batch.len());
         let started = monotonic();
+        #[cfg(feature = "sabotage")]
+        if crate::sabotage::breaks("early_ack") {
+            return self.answer_then_commit(db, batch);
+        }
         match self.transact(db, &mut batch, &mut verdicts) {
             Ok(()) => {
                 let messages = self.published.iter().filter(|(_, entry)| entry.kind == Kind::Message).count();
@@ -410,7 +414,28 @@ impl Desk {
             self.ledger.settle(db, jobs).map_err(aborted)?;
             self.placing.settle(db, jobs).map_err(aborted)?;
         }
+        #[cfg(feature = "sabotage")]
+        if crate::sabotage::breaks("early_ack") {
+            return Ok(());
+        }
         execute(db, "COMMIT")
+    }
+
+    /// The wrong way round.
+    #[cfg(feature = "sabotage")]
+    fn answer_then_commit(&mut self, db: &Connection, mut batch: Vec<Box<dyn Job>>) -> Sql<()> {
+        const FAR_TOO_LATE: Duration = Duration::from_millis(60);
+        let (mut verdicts, jobs) = (Vec::new(), batch.len());
+        self.transact(db, &mut batch, &mut verdicts).map_err(|_| rusqlite::Error::InvalidQuery)?;
+        self.after.tail.publish(self.published.drain(..));
+        self.after.moved.publish(self.moved.drain(..));
+        batch.into_iter().zip(verdicts).for_each(|(job, verdict)| job.answer(verdict));
+        thread::sleep(FAR_TOO_LATE);
+        db.execute_batch("COMMIT")?;
+        self.ledger.committed();
+        self.placing.committed();
+        let noted = self.wal.committed(db, jobs, 0);
+        self.outlived(noted)
     }
 
     fn run(&mut self, db: &Connection, job: &mut dyn Job) -> Sql<()> {

@@ -31,6 +31,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("metrics", 1),
     ("telemetry", 1),
     ("private_file", 1),
+    ("sabotage", 1),
     ("ids", 0),
     ("clock", 0),
     ("entropy", 0),
@@ -88,7 +89,7 @@ const CLI_DOORS: &[(&str, &[&str])] = &[
 
 /// The same for the torture.
 const TORTURE_DOORS: &[(&str, &[&str])] = &[
-    ("clap", &["args.rs", "main.rs", "nemesis.rs"]),
+    ("clap", &["args.rs", "main.rs", "nemesis.rs", "sabotage.rs"]),
     ("rusqlite", &["look.rs"]),
     ("rustix", &["nemesis.rs", "run.rs", "server.rs"]),
     ("tempfile", &["run.rs"]),

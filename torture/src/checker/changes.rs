@@ -20,8 +20,9 @@ pub(super) struct Changes {
     all: HashMap<u64, Change>,
     /// (device, group) → the changes that concern its membership, in the order they were wanted.
     of: HashMap<At, Vec<u64>>,
-    /// When a device came in.
-    joins: HashMap<At, Vec<u64>>,
+    /// When a device came in for the last time, and when it went.
+    joins: HashMap<At, u64>,
+    leaves: HashMap<At, u64>,
     /// Group → acknowledged commits that cannot have been somebody else's.
     updates: HashMap<u32, u64>,
 }
@@ -48,7 +49,11 @@ impl Changes {
     }
 
     pub(super) fn joined(&mut self, t: u64, at: At) {
-        self.joins.entry(at).or_default().push(t);
+        self.joins.insert(at, t);
+    }
+
+    pub(super) fn left(&mut self, t: u64, at: At) {
+        self.leaves.insert(at, t);
     }
 
     /// Acknowledged commits by group.
@@ -89,8 +94,9 @@ impl Changes {
             let added = ids.iter().filter_map(|id| self.all.get(id)).filter(|change| change.kind == Kind::Add);
             added.filter_map(|change| {
                 let accepted = change.accepted?;
-                let came = self.joins.get(at).is_some_and(|joins| !joins.is_empty());
-                let out = self.wanted_out(*at, 0).is_some();
+                let (joined, left) = (self.joins.get(at), self.leaves.get(at));
+                let came = joined.is_some_and(|joined| *joined >= change.wanted || left.is_none_or(|left| left < joined));
+                let out = self.wanted_out(*at, change.wanted).is_some();
                 (!came && !out).then_some((at.0, at.1, accepted))
             })
         })

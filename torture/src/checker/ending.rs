@@ -72,6 +72,10 @@ fn light_devices(checker: &mut Checker) {
         if let Some((from, to)) = raw.missing(checker.ops.head(*g)).filter(|_| !checker.abandoned.contains(dev)) {
             found.push((Class::Lost, format!("device {dev} was never given entries {from} to {to} of group {g}")));
         }
+        let withheld = checker.ops.iter().filter(|(_, sent)| sent.g == *g && sent.dev != *dev);
+        for (op, seq) in withheld.filter_map(|(op, sent)| Some((op, sent.seq?))).filter(|(_, seq)| raw.withheld(*seq)) {
+            found.push((Class::Lost, format!("device {dev} was told that message {op} ({seq} of group {g}) is gone")));
+        }
         if let Some((from, to)) = raw.outside() {
             found.push((Class::Leak, format!("device {dev} was given entries {from} to {to} of group {g}, outside its windows")));
         }

@@ -68,7 +68,8 @@ impl Checker {
     /// Takes the next line.
     pub(crate) fn take(&mut self, Record { t, what }: Record) {
         match what {
-            What::Run { .. } | What::Group { .. } | What::Gone { .. } | What::Reopen { .. } | What::Up { .. } => {}
+            What::Run { .. } | What::Group { .. } | What::Gone { .. } | What::Reopen { .. } => {}
+            What::Up { ready_us } => self.verdict.ready_us = self.verdict.ready_us.max(ready_us),
             What::Upset(upset) => self.verdict.upset(upset.kind),
             What::LastByte { after_us, .. } => self.verdict.last_byte_us = self.verdict.last_byte_us.max(after_us),
             What::Device { dev, person, .. } => {
@@ -141,6 +142,7 @@ impl Checker {
     /// Rules for whatever reaches a device, by whichever way: it is delivered for the first time.
     fn reached(&mut self, t: u64, (dev, g): At, op: u64) {
         self.verdict.deliveries += 1;
+        self.verdict.deliveries_to_persons += u64::from(self.devices.get(&dev).copied().unwrap_or(false));
         let Some(sent) = self.ops.get(op) else { return };
         if self.revoked.get(&dev).is_some_and(|revoked| *revoked < sent.invoked) {
             let text = format!("message {op} reached device {dev}, and was sent after the device's revocation was confirmed");

@@ -96,6 +96,13 @@ impl Raw {
         })
     }
 
+    /// Whether the seq stands in a window, and the device was told that it does not get it.
+    pub(super) fn withheld(&self, seq: u64) -> bool {
+        let inside = self.windows.iter().any(|(join, leave)| seq > *join && leave.is_none_or(|leave| seq <= leave));
+        let within = |ranges: &[(u64, u64)]| ranges.iter().any(|(from, to)| (*from..=*to).contains(&seq));
+        inside && within(&self.holes) && !within(&self.given)
+    }
+
     /// A range that was given although no window covers it.
     pub(super) fn outside(&self) -> Option<(u64, u64)> {
         let covered = |seq: u64| self.windows.iter().any(|(join, leave)| seq > *join && leave.is_none_or(|leave| seq <= leave));

@@ -78,6 +78,7 @@ impl Checker {
     }
 
     pub(super) fn leave(&mut self, t: u64, at: At, seq: Option<u64>) {
+        self.changes.left(t, at);
         if let Some(seq) = seq {
             let windows = &mut self.raw.entry(at).or_default().windows;
             if let Some(window) = windows.iter_mut().rev().find(|(join, end)| end.is_none() && *join < seq) {

@@ -156,6 +156,9 @@ fn lost() {
     // The witness was never given the end of the log.
     let short = Tale::of_two_messages().sends(3, ADA).answered(3, ADA, 4).hears(BOB, 3, 4, 3);
     assert_only(Class::Lost, &short.ends_with(&[(2, 1), (3, 2), (4, 3)]));
+    // The witness was told that it is gone, which nothing but a limit may say.
+    let gone = Tale::of_two_messages().sends(3, ADA).answered(3, ADA, 4).hears(BOB, 3, 4, 3).sees(1, &[Item::Skipped(4, 4)]);
+    assert_only(Class::Lost, &gone.ends_with(&[(2, 1), (3, 2), (4, 3)]));
     // A commit was acknowledged, and the group's epoch does not know of it.
     let mut commits = Tale::of_two_messages();
     for id in [1, 2] {
@@ -233,7 +236,7 @@ fn gap_unannounced() {
     let late = Tale::of_two_messages().sends(3, ADA).answered(3, ADA, 5);
     let late = late.sees(2, &[Item::Message(5, 0)]).sees(3, &[Item::Other(4), Item::Message(5, 0)]).hears(BOB, 3, 5, 3);
     assert_only(Class::GapUnannounced, &late.ends_with(&[(2, 1), (3, 2), (5, 3)]));
-    // A hole that is announced is none.
+    // A hole that is announced, and in which nothing stands that anybody sent, is none.
     let announced = Tale::of_two_messages().sends(3, ADA).answered(3, ADA, 9);
     let announced = announced.sees(1, &[Item::Skipped(4, 8), Item::Message(9, 0)]).hears(BOB, 3, 9, 3);
     assert_clean(&announced.ends_with(&[(2, 1), (3, 2), (9, 3)]));
@@ -291,6 +294,12 @@ fn torn() {
         .and(What::Change { id: 1, dev: ADA, g: G, kind: Kind::Add, whom: Some(9) })
         .and(What::ChangeOk { id: 1 });
     assert_only(Class::Torn, &welcome.ends());
+    // The same for somebody who had been in before.
+    let again = Tale::of_two_messages()
+        .and(What::Leave { dev: WITNESS, g: G, seq: Some(3) })
+        .and(What::Change { id: 1, dev: ADA, g: G, kind: Kind::Add, whom: Some(WITNESS) })
+        .and(What::ChangeOk { id: 1 });
+    assert_only(Class::Torn, &again.ends());
 }
 
 #[test]

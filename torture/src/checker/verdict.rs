@@ -18,6 +18,10 @@ pub(crate) struct Verdict {
     pub(crate) commits: u64,
     /// Messages that reached a device, each device and message once.
     pub(crate) deliveries: u64,
+    /// Those of them that reached a whole client, which has decrypted them and holds them durably.
+    pub(crate) deliveries_to_persons: u64,
+    /// The longest time from the start of a killed server to its taking connections, in microseconds.
+    pub(crate) ready_us: u64,
     /// Devices revoked.
     pub(crate) revocations: u64,
     /// The longest time from a request to revoke a device to the last byte for it.
@@ -45,6 +49,24 @@ impl Verdict {
     /// How often a promise of this class was broken.
     pub(crate) fn count(&self, class: Class) -> u64 {
         self.found.get(&class).copied().unwrap_or(0)
+    }
+
+    /// The figures of a result.
+    pub(crate) fn figures(&self) -> Vec<(String, u64)> {
+        let plain = [
+            ("kills", self.kills),
+            ("sends", self.sends),
+            ("commits", self.commits),
+            ("deliveries", self.deliveries),
+            ("deliveries_to_persons", self.deliveries_to_persons),
+            ("revocations", self.revocations),
+            ("last_byte_ms", self.last_byte_us / 1000),
+            ("ready_ms", self.ready_us / 1000),
+        ];
+        let plain = plain.into_iter().map(|(name, count)| (name.to_owned(), count));
+        let classes = Class::ALL.into_iter().map(|class| (class.name().to_owned(), self.count(class)));
+        let upsets = self.upsets.iter().map(|(kind, count)| (format!("fault {kind}"), *count));
+        plain.chain(classes).chain(upsets).collect()
     }
 
     /// Whether no promise was broken.

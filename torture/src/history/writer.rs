@@ -22,6 +22,7 @@ pub(crate) struct History {
     numbers: AtomicU64,
     outstanding: AtomicI64,
     answered: AtomicU64,
+    changed: AtomicU64,
     lines: AtomicU64,
 }
 
@@ -29,8 +30,8 @@ impl History {
     /// Begins a file.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = Mutex::new(BufWriter::with_capacity(1 << 18, File::create(path)?));
-        let (outstanding, answered, lines) = (AtomicI64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { start: monotonic(), file, numbers: AtomicU64::new(1), outstanding, answered, lines })
+        let [numbers, answered, changed, lines] = [1, 0, 0, 0].map(AtomicU64::new);
+        Ok(Self { start: monotonic(), file, numbers, outstanding: AtomicI64::new(0), answered, changed, lines })
     }
 
     /// Appends a line. A disk that is full ends the run: half a history proves nothing.
@@ -42,6 +43,7 @@ impl History {
                 self.outstanding.fetch_sub(1, Ordering::Relaxed)
             }
             What::Fail { .. } => self.outstanding.fetch_sub(1, Ordering::Relaxed),
+            What::ChangeOk { .. } => i64::try_from(self.changed.fetch_add(1, Ordering::Relaxed)).unwrap_or(0),
             _ => 0,
         };
         self.lines.fetch_add(1, Ordering::Relaxed);
@@ -76,6 +78,11 @@ impl History {
     /// Sends acknowledged so far.
     pub(crate) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Changes of groups accepted so far.
+    pub(crate) fn changed(&self) -> u64 {
+        self.changed.load(Ordering::Relaxed)
     }
 
     /// Lines so far.
