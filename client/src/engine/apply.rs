@@ -277,6 +277,13 @@ impl Work<'_> {
         Ok(self.tx.put(Space::Counter, &key, &view.counter.max(last.unwrap_or(0)))?)
     }
 
+    /// A device that comes in counts anew: numbers that it gave to messages which nobody took when it went are gone.
+    pub(super) fn forget_counter(&mut self, id: &[u8; 32], device: &[u8; 16]) -> Result<(), Error> {
+        let key = [id.as_slice(), device].concat();
+        self.tx.remove(Space::Counter, &key)?;
+        Ok(self.tx.remove(Space::Counter, &[key.as_slice(), b"lives"].concat())?)
+    }
+
     /// Compares what the sender says it saw with what this device saw.
     fn check_view(&mut self, id: &[u8; 32], from: DeviceRef, view: &View, seq: u64) -> Result<(), Error> {
         let by = self.name_of(&from.account)?;
