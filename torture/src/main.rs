@@ -6,6 +6,7 @@
 mod actors;
 mod args;
 mod checker;
+mod disk;
 mod history;
 mod look;
 mod nemesis;

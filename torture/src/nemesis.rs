@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use crate::{
     actors::Town,
+    disk::Disk,
     history::{Upset, What},
     look,
     proxy::{Lane, Way},
@@ -43,6 +44,10 @@ pub(crate) enum Nemesis {
     SlowReader,
     /// A device is revoked while messages for it are under way.
     Revoke,
+    /// No file of the server can grow.
+    DiskFull,
+    /// A sync fails: the server has to end, and to have acknowledged nothing that it covered.
+    FsyncError,
 }
 
 impl Nemesis {
@@ -61,14 +66,21 @@ impl Nemesis {
             Self::Delay => "delay",
             Self::SlowReader => "slow-reader",
             Self::Revoke => "revoke",
+            Self::DiskFull => "disk-full",
+            Self::FsyncError => "fsync-error",
         }
+    }
+
+    /// Whether it needs a disk that fails on request.
+    pub(crate) fn is_of_the_disk(self) -> bool {
+        matches!(self, Self::DiskFull | Self::FsyncError)
     }
 
     /// How often it is drawn among a hundred or so.
     fn weight(self) -> u64 {
         match self {
             Self::Kill => 120,
-            Self::Term | Self::Stop | Self::HalfOpen => 3,
+            Self::Term | Self::Stop | Self::HalfOpen | Self::DiskFull | Self::FsyncError => 3,
             Self::Revoke => 2,
             _ => 5,
         }
@@ -134,10 +146,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// The server has this long to cut off a device that was revoked, before the last byte is looked at.
 const CUT_OFF: Duration = Duration::from_secs(2);
 
+/// How a server ends whose disk has failed.
+const IO_ERROR: i32 = 74;
+
 /// Carries out faults.
 pub(crate) struct Hand {
     pub(crate) town: Arc<Town>,
     pub(crate) server: Server,
+    /// There, where faults of it are wanted.
+    pub(crate) disk: Option<Disk>,
 }
 
 impl Hand {
@@ -164,6 +181,12 @@ impl Hand {
                 self.server.signal(Signal::CONT)?;
             }
             Nemesis::Revoke => self.revoke(strike).await?,
+            Nemesis::DiskFull => {
+                self.disk_fails("space * 0")?;
+                sleep(wait).await;
+                self.disk_fails("")?;
+            }
+            Nemesis::FsyncError => self.fail_a_sync().await?,
             Nemesis::Reset => self.each(strike, Lane::cut),
             Nemesis::HalfOpen => {
                 self.each(strike, Lane::silence);
@@ -226,6 +249,29 @@ impl Hand {
             }
         }
         Ok(())
+    }
+
+    /// The next sync of the write-ahead log fails. The server ends with 74, as after any fault of the disk that leaves open
+    /// what is durable; there may also be none to fail.
+    async fn fail_a_sync(&mut self) -> io::Result<()> {
+        self.disk_fails("sync -wal 0 1")?;
+        let code = self.server.end_within(PROGRESS).await?;
+        self.disk_fails("")?;
+        match code {
+            None => Ok(()),
+            Some(Some(IO_ERROR)) => {
+                self.stored()?;
+                self.up().await
+            }
+            Some(other) => {
+                let text = format!("the server ended with {other:?} on a failed sync: {}", self.server.last_words());
+                Err(io::Error::other(text))
+            }
+        }
+    }
+
+    fn disk_fails(&self, rules: &str) -> io::Result<()> {
+        self.disk.as_ref().map_or(Ok(()), |disk| disk.fails(rules))
     }
 
     async fn up(&mut self) -> io::Result<()> {

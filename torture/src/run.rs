@@ -19,6 +19,7 @@ use crate::{
     actors::{Phase, Town},
     args::{Args, Wish},
     checker::{Checker, Verdict},
+    disk::Disk,
     history::{Class, History, What},
     nemesis::{Hand, Nemesis, Strikes},
     progress::Progress,
@@ -56,7 +57,7 @@ pub(crate) struct Broken {
 
 /// Carries a run out and checks it.
 pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::Result<Outcome> {
-    let variables = broken.iter().map(|broken| (VARIABLE.into(), broken.class.name().into())).collect();
+    let mut variables: Vec<_> = broken.iter().map(|broken| (VARIABLE.into(), broken.class.name().into())).collect();
     let (nemeses, wish, most) = match &broken {
         Some(broken) => (broken.nemeses.clone(), Wish { seconds: broken.seconds, ..Wish::default() }, REST_OF_THE_BROKEN),
         None => (args.nemeses(), args.wish(), REST),
@@ -72,6 +73,9 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::R
     let homes = homes()?;
     let place = scratch.path().join("server");
     fs::create_dir(&place)?;
+    let wants_disk = nemeses.iter().any(|nemesis| nemesis.is_of_the_disk());
+    let disk = wants_disk.then(|| Disk::below(&place, scratch.path())).transpose()?;
+    variables.extend(disk.iter().flat_map(Disk::variables));
     let binary = server::find(args.server.as_deref())?;
     let server = Server::start(binary.clone(), place, arguments(), variables).await?;
     let cast = setup::gather(seed, &shape, &server, Arc::clone(&history), homes.path()).await.map_err(io::Error::other)?;
@@ -86,7 +90,7 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::R
     }
     let town = cast.town;
     let strikes = Strikes::new(seed, nemeses, shape.devices(), cast.sacrifices);
-    let mut hand = Hand { town: Arc::clone(&town), server };
+    let mut hand = Hand { town: Arc::clone(&town), server, disk };
     torment(&wish, &town, &mut hand, strikes).await?;
 
     hand.heal();

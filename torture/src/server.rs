@@ -104,6 +104,18 @@ impl Server {
         Ok(status)
     }
 
+    /// The exit code, if it ends by itself within this time.
+    pub(crate) async fn end_within(&mut self, time: Duration) -> io::Result<Option<Option<i32>>> {
+        let Some(child) = self.child.as_mut() else { return Ok(None) };
+        match timeout(time, child.wait()).await {
+            Ok(status) => {
+                self.child = None;
+                Ok(Some(status?.code()))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
     /// Runs an operator's verb; its standard output.
     pub(crate) async fn operate(&self, arguments: &[&str]) -> io::Result<String> {
         let output = timeout(DEADLINE, self.command(arguments).output()).await;
