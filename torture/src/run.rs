@@ -62,7 +62,11 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::R
         Some(broken) => (broken.nemeses.clone(), Wish { seconds: broken.seconds, ..Wish::default() }, REST_OF_THE_BROKEN),
         None => (args.nemeses(), args.wish(), REST),
     };
-    let shape = if args.full { Shape::LARGE } else { Shape::SMALL };
+    let shape = match &broken {
+        Some(_) => Shape::RESTLESS,
+        None if args.full => Shape::LARGE,
+        None => Shape::SMALL,
+    };
     let directory = std::path::absolute(args.target.join("torture"))?;
     fs::create_dir_all(&directory)?;
     let path = directory.join(format!("{seed}.jsonl"));

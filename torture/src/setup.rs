@@ -162,6 +162,7 @@ fn cast(
         chance: Stream::new(seed, "person", dev),
         pause_ms: shape.person_pause_ms,
         changes: shape.changes,
+        comings: shape.comings,
     });
     let courier = |(dev, (device, route)): (u32, (Device, Route))| {
         let sender = |(_, _, members): &&(u32, bytes::Bytes, Vec<u32>)| members[..shape.ring_senders as usize].contains(&dev);

@@ -25,6 +25,8 @@ pub(crate) struct Shape {
     pub(crate) person_pause_ms: u64,
     /// Deeds of a person in a hundred that change a group.
     pub(crate) changes: u64,
+    /// Changes by a host in a hundred that let somebody in or put somebody out.
+    pub(crate) comings: u64,
 }
 
 impl Shape {
@@ -41,6 +43,7 @@ impl Shape {
         ring_pause_ms: 20,
         person_pause_ms: 120,
         changes: 25,
+        comings: 12,
     };
 
     /// Fits two cores and a release build for a quarter of an hour.
@@ -56,7 +59,11 @@ impl Shape {
         ring_pause_ms: 60,
         person_pause_ms: 90,
         changes: 45,
+        comings: 12,
     };
+
+    /// Many who come and go, so that half a minute shows what happens to them.
+    pub(crate) const RESTLESS: Self = Self { witnesses: 3, comings: 60, ..Self::SMALL };
 
     /// Light devices in all.
     pub(crate) fn light(&self) -> u32 {

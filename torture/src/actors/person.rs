@@ -34,6 +34,8 @@ pub(crate) struct Person {
     pub(crate) pause_ms: u64,
     /// Deeds in a hundred that change a group.
     pub(crate) changes: u64,
+    /// Changes by a host in a hundred that let somebody in or put somebody out.
+    pub(crate) comings: u64,
 }
 
 /// Why a client is left.
@@ -162,7 +164,7 @@ impl Person {
         let circle = self.town.circle(g);
         let guest = circle.guests.get(usize::try_from(which >> 8).unwrap_or_default() % circle.guests.len().max(1)).copied();
         let (kind, whom) = match guest {
-            Some(guest) if draw < 12 && circle.hosts.contains(&self.dev) => {
+            Some(guest) if draw < self.comings && circle.hosts.contains(&self.dev) => {
                 let name = &self.town.names[guest as usize];
                 let infos = client.groups().await?;
                 let info = infos.iter().find(|info| info.id == circle.id);

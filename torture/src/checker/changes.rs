@@ -23,6 +23,8 @@ pub(super) struct Changes {
     /// When a device came in for the last time, and when it went.
     joins: HashMap<At, u64>,
     leaves: HashMap<At, u64>,
+    /// When a light device was live for the last time, with everything that had waited for it.
+    lives: HashMap<u32, u64>,
     /// Group → acknowledged commits that cannot have been somebody else's.
     updates: HashMap<u32, u64>,
 }
@@ -50,6 +52,15 @@ impl Changes {
 
     pub(super) fn joined(&mut self, t: u64, at: At) {
         self.joins.insert(at, t);
+    }
+
+    /// A connection is live. One that began after an earlier one was live began after everything that had been accepted
+    /// before: a Welcome of then is there by now. Groups that the device was let into, and into which it never came.
+    pub(super) fn live(&mut self, t: u64, dev: u32) -> Vec<(u32, u64)> {
+        let Some(before) = self.lives.insert(dev, t) else { return Vec::new() };
+        let at = self.of.keys().filter(|(of, _)| *of == dev);
+        let late = at.flat_map(|at| self.absent(*at).map(|accepted| (at.1, accepted))).filter(|(_, accepted)| *accepted < before);
+        late.collect()
     }
 
     pub(super) fn left(&mut self, t: u64, at: At) {
@@ -90,15 +101,18 @@ impl Changes {
 
     /// Additions that were accepted, and whose device never came in although nobody wanted it out again.
     pub(super) fn never_came(&self) -> impl Iterator<Item = (u32, u32, u64)> {
-        self.of.iter().flat_map(|(at, ids)| {
-            let added = ids.iter().filter_map(|id| self.all.get(id)).filter(|change| change.kind == Kind::Add);
-            added.filter_map(|change| {
-                let accepted = change.accepted?;
-                let (joined, left) = (self.joins.get(at), self.leaves.get(at));
-                let came = joined.is_some_and(|joined| *joined >= change.wanted || left.is_none_or(|left| left < joined));
-                let out = self.wanted_out(*at, change.wanted).is_some();
-                (!came && !out).then_some((at.0, at.1, accepted))
-            })
+        self.of.keys().flat_map(|at| self.absent(*at).map(|accepted| (at.0, at.1, accepted)))
+    }
+
+    /// When somebody was let in who has not come in since, and whom nobody wanted out again.
+    fn absent(&self, at: At) -> impl Iterator<Item = u64> {
+        let (joined, left) = (self.joins.get(&at).copied(), self.leaves.get(&at).copied());
+        let added = self.about(at).filter(|change| change.kind == Kind::Add);
+        added.filter_map(move |change| {
+            let accepted = change.accepted?;
+            let came = joined.is_some_and(|joined| joined >= change.wanted || left.is_none_or(|left| left < joined));
+            let out = self.wanted_out(at, change.wanted).is_some();
+            (!came && !out).then_some(accepted)
         })
     }
 }

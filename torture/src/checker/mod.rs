@@ -95,6 +95,10 @@ impl Checker {
                     let text = format!("device {dev} was let in (connection {conn}) after its revocation");
                     self.verdict.find(Class::LateEvent, t, text);
                 }
+                for (g, accepted) in self.changes.live(t, dev) {
+                    let text = format!("device {dev} was let into group {g} ({accepted} µs), and is live without its Welcome");
+                    self.verdict.find(Class::Torn, t, text);
+                }
             }
             What::Kill { outstanding } => self.verdict.kills += u64::from(outstanding > 0),
             What::Stored { g, next, epoch } => self.stored(t, g, next, epoch),

@@ -300,6 +300,14 @@ fn torn() {
         .and(What::Change { id: 1, dev: ADA, g: G, kind: Kind::Add, whom: Some(WITNESS) })
         .and(What::ChangeOk { id: 1 });
     assert_only(Class::Torn, &again.ends());
+    // Put out again in the end; but there was a connection on which the Welcome was due.
+    let in_between = Tale::of_two_messages()
+        .and(What::Leave { dev: WITNESS, g: G, seq: Some(3) })
+        .and(What::Change { id: 1, dev: ADA, g: G, kind: Kind::Add, whom: Some(WITNESS) })
+        .and(What::ChangeOk { id: 1 })
+        .and(What::Live { dev: WITNESS, conn: 2 });
+    let out = |tale: Tale| tale.and(What::Change { id: 2, dev: ADA, g: G, kind: Kind::Remove, whom: Some(WITNESS) }).ends();
+    assert_only(Class::Torn, &out(in_between.and(What::Live { dev: WITNESS, conn: 3 })));
 }
 
 #[test]
