@@ -59,7 +59,8 @@ impl Changes {
     pub(super) fn live(&mut self, t: u64, dev: u32) -> Vec<(u32, u64)> {
         let Some(before) = self.lives.insert(dev, t) else { return Vec::new() };
         let at = self.of.keys().filter(|(of, _)| *of == dev);
-        let late = at.flat_map(|at| self.absent(*at).map(|accepted| (at.1, accepted))).filter(|(_, accepted)| *accepted < before);
+        let late =
+            at.flat_map(|at| self.absent(*at).map(move |accepted| (at.1, accepted))).filter(|(_, accepted)| *accepted < before);
         late.collect()
     }
 
@@ -101,7 +102,7 @@ impl Changes {
 
     /// Additions that were accepted, and whose device never came in although nobody wanted it out again.
     pub(super) fn never_came(&self) -> impl Iterator<Item = (u32, u32, u64)> {
-        self.of.keys().flat_map(|at| self.absent(*at).map(|accepted| (at.0, at.1, accepted)))
+        self.of.keys().flat_map(|at| self.absent(*at).map(move |accepted| (at.0, at.1, accepted)))
     }
 
     /// When somebody was let in who has not come in since, and whom nobody wanted out again.
