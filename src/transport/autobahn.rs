@@ -1,7 +1,7 @@
 //! The Autobahn Testsuite against our link: an endpoint that gives every message back, text as text, which no session of
 //! ours does. Built and run by `./scripts/conformance`, which brings the testsuite's `wstest`.
 
-use std::{collections::BTreeMap, env, fs, future::poll_fn, process::Stdio};
+use std::{collections::BTreeMap, env, fs, future::poll_fn, process::Stdio, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     process::Command,
+    sync::Semaphore,
 };
 use tokio_websockets::Message;
 
@@ -73,7 +74,7 @@ async fn echo(mut stream: TcpStream) {
     if stream.write_all(head.as_bytes()).await.is_err() {
         return;
     }
-    let mut link = WebSocketLink::new(stream, Bytes::new(), FRAME_LIMIT);
+    let mut link = WebSocketLink::new(stream, Bytes::new(), FRAME_LIMIT, Arc::new(Semaphore::new(1)));
     loop {
         match poll_fn(|cx| link.poll(cx, true)).await {
             Event::In(Incoming::Frame(frame)) => link.feed(frame),

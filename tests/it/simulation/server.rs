@@ -14,7 +14,7 @@ use sovereign::{
     caller::{Connection, Identity},
     clock::Clock,
     groups::Groups,
-    limits::{FRAME_BEFORE_AUTHENTICATION, Flow, Limits},
+    limits::{FRAME_BEFORE_AUTHENTICATION, Flow, HELD_IN_ALL, LARGE_FRAMES, Limits},
     requests::{self, nomination, presence, receipts},
     server::{Auth, InviteAddress, Policy, Server, Settings},
     session::{self, Credential, Peer},
@@ -25,6 +25,7 @@ use sovereign_client::join_link::{Endpoint, JoinLink};
 use sovereign_proto::v1::{self, RegistrationMode, request};
 use tokio::{
     runtime::{Builder, Runtime},
+    sync::Semaphore,
     time::interval,
 };
 
@@ -119,6 +120,7 @@ impl Machine {
         let settings = Settings {
             policy: Policy::new("simulated".to_owned(), RegistrationMode::Open),
             limits: Limits { key_packages_wanted: 4, flow: self.flow, ..Limits::default() },
+            held_max: HELD_IN_ALL,
             heartbeat: Duration::from_secs(30),
             authentication_deadline: Duration::from_secs(10),
             token_life: Duration::from_hours(24),
@@ -140,7 +142,7 @@ impl Running {
     /// Takes whoever has dialled.
     pub fn accept(&self, network: &Network, names: &[String]) {
         for (client, number, end) in network.accept() {
-            let link = WebSocketLink::new(end, Bytes::new(), FRAME_BEFORE_AUTHENTICATION);
+            let link = WebSocketLink::new(end, Bytes::new(), FRAME_BEFORE_AUTHENTICATION, Arc::new(Semaphore::new(LARGE_FRAMES)));
             let name = format!("{}#{number}", names[client]);
             let link = Watched::new(link, self.ledger.clone(), name, self.flow);
             let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: false };
@@ -175,6 +177,8 @@ impl Running {
                 admission: Mutex::new(None),
                 inbox: Arc::default(),
                 identity: Identity::Operator,
+                purses: None,
+                in_order: Arc::default(),
             });
             let body = request::Body::RevokeDevice(v1::RevokeDeviceRequest { id: HEXLOWER.encode(&device) });
             if requests::handle(server, connection, body).await.is_ok() {
