@@ -113,11 +113,10 @@ impl TestServer {
         assert!(self.child.is_none(), "the server runs already");
         let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("the log can be written");
         let output = log.try_clone().expect("a second handle of the log");
-        let child = Command::new(env!("CARGO_BIN_EXE_sovereign"))
+        let child = unconfigured(Path::new(env!("CARGO_BIN_EXE_sovereign")))
             .args(["serve", "--listen", &self.address, "--data"])
             .arg(self.data())
             .args(&self.arguments)
-            .env_remove("SOVEREIGN_LOG_LEVEL")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output)
@@ -243,8 +242,17 @@ impl Drop for TestServer {
     }
 }
 
+/// A program that nothing of this process's surroundings configures.
+fn unconfigured(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SOVEREIGN_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
 async fn run(program: &Path, arguments: &[&str], data: &Path) -> (Option<i32>, String, String) {
-    let output = Command::new(program).args(arguments).arg("--data").arg(data).stdin(Stdio::null()).output();
+    let output = unconfigured(program).args(arguments).arg("--data").arg(data).stdin(Stdio::null()).output();
     let output = within("an operator's verb", output).await.expect("the verb runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
     (output.status.code(), text(output.stdout), text(output.stderr))
