@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use sovereign::{
-    auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets},
+    auth::{attempts::Attempts, password::Passwords, server_key::ServerKey, tickets::Tickets, turns::Turns},
     caller::{Connection, Identity},
     clock::Clock,
     groups::Groups,
@@ -127,7 +127,7 @@ impl Machine {
             invites: InviteAddress::default(),
         };
         let (passwords, attempts, tickets) = (Passwords::new(1, 1), Attempts::default(), Tickets::default());
-        let auth = Auth { passwords, attempts, tickets, key: key() };
+        let auth = Auth { passwords, attempts, tickets, turns: Turns::default(), key: key() };
         let mut server = Server::new(settings, self.clock.clone(), store, auth);
         server.groups = Groups::without_threads();
         server
