@@ -199,7 +199,7 @@ mod tests {
             let (mut far, near) = tokio::io::duplex(4 * LARGE_FRAME);
             let near = Counted::new(near, Bytes::new(), Arc::clone(&places));
             async move {
-                far.write_all(&[7; 2 * LARGE_FRAME]).await.expect("there is room");
+                far.write_all(&vec![7; 2 * LARGE_FRAME]).await.expect("there is room");
                 (far, near)
             }
         };

@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::harness::{
     Raw, TestServer, eventually,
     scene::{pair, send_request},
-    tls, within,
+    tls::tls,
+    within,
 };
 
 /// What `/readyz` says.
