@@ -96,6 +96,9 @@ pub const RELATIONS_PER_ACCOUNT: usize = 10_000;
 pub const RELATIONS_PER_PAGE: usize = 256;
 /// Relations that one push tells.
 pub const RELATIONS_PER_PUSH: usize = 64;
+/// Bytes of a handshake message that explain one more node, extension, proposal, secret or ciphertext in it, beyond what a
+/// full group needs: openmls makes each of them a struct before it looks at any.
+pub const BYTES_PER_ITEM: usize = 96;
 /// Bytes of one key package.
 pub const KEY_PACKAGE: usize = 4 * 1024;
 /// Application messages of one commit bundle.

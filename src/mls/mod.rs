@@ -13,6 +13,7 @@ mod group_info;
 mod handshake;
 mod key_package;
 mod leaf;
+mod measure;
 mod new_group;
 mod policy;
 mod proposal;

@@ -5,7 +5,7 @@ use openmls::prelude::{
     tls_codec::{Deserialize as _, Serialize as _},
 };
 
-use super::Refused;
+use super::{Refused, measure::measure};
 
 /// Reads TLS presentation language (RFC 9420, section 2.1) from the front of a slice.
 pub(super) struct Reader<'a>(&'a [u8]);
@@ -87,6 +87,7 @@ pub(super) fn decode(bytes: &[u8], start: [u8; 4]) -> Result<MlsMessageBodyIn, R
     if !bytes.starts_with(&start) {
         return Err(Refused::Malformed);
     }
+    measure(bytes, start)?;
     let message = MlsMessageIn::tls_deserialize_exact(bytes).map_err(|_| Refused::Malformed)?;
     if message.tls_serialize_detached().is_ok_and(|again| again == bytes) {
         Ok(message.extract())
