@@ -20,6 +20,7 @@ pub mod vault;
 pub use self::{
     client::Client,
     connection::{Cause, ConnectionState},
+    engine::is_content,
     error::{Error, ErrorClass},
     event::{Alarm, Event},
     model::{

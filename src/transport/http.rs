@@ -1,6 +1,9 @@
 //! The routes: the WebSocket endpoint, its fallback, and two probes. Everything else does not exist.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Extension, Router,
@@ -13,7 +16,8 @@ use hyper::upgrade::OnUpgrade;
 use sovereign_proto::exchange::PATH;
 
 use super::{
-    Origins, Readiness, Sessions,
+    Options, Origins, Readiness, Sessions,
+    admission::Admission,
     exchange::{self, Exchanges},
     upgrade,
 };
@@ -31,6 +35,17 @@ impl Handover {
     fn put(&self, upgrade: OnUpgrade, credential: Credential) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, credential));
     }
+}
+
+/// The routes of the public listener for whoever brings requests of one address by another way than TCP and TLS. What
+/// should become a WebSocket is answered so and does not.
+pub fn routes<S: Sessions>(options: Options, address: IpAddr, sessions: S) -> Router {
+    let admission = Admission::new(options.connections_max, options.connections_per_address_max);
+    let origins = Arc::new(options.origins);
+    let limit = options.frame_bytes_before_authentication;
+    let exchanges = Exchanges::new(admission, Arc::clone(&origins), sessions.clone(), limit);
+    let connection = (Extension(Handover::default()), Extension(exchange::From(address)));
+    router(origins, exchanges, sessions).layer(connection.0).layer(connection.1)
 }
 
 /// The routes of the public listener.

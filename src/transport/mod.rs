@@ -23,6 +23,7 @@ use std::time::Duration;
 
 pub use accept::serve;
 pub use framed::FramedLink;
+pub use http::routes;
 pub use origin::Origins;
 pub use websocket::WebSocketLink;
 

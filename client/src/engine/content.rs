@@ -81,6 +81,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<(Said, View)> {
     Some((said, view))
 }
 
+/// Whether these bytes are the content of an application message, of whatever version.
+#[must_use]
+pub fn is_content(bytes: &[u8]) -> bool {
+    decode(bytes).is_some()
+}
+
 /// The padding field costs two bytes (tag and length) beside its content, and is left out when it has none.
 fn padding(length: usize) -> usize {
     match (STEP - length % STEP) % STEP {

@@ -46,6 +46,7 @@ use tokio::{
     task::JoinSet,
 };
 
+pub use self::content::is_content;
 #[cfg(test)]
 pub(crate) use self::records::LogRecord;
 pub(crate) use self::{
