@@ -35,6 +35,7 @@ const ROOT: &[&str] = &[
     "deny.toml",
     "deploy",
     "docs",
+    "fuzz",
     "migrations",
     "proto",
     "rustfmt.toml",
