@@ -174,7 +174,7 @@ fn no_test_sleeps() {
 #[test]
 fn no_file_names_a_place_of_one_machine() {
     let places = [["/ho", "me/"], ["/ro", "ot/"], ["/wo", "rk/"], ["/tm", "p/"], ["/Use", "rs/"]].map(|parts| parts.concat());
-    let folders = ["src", "client", "cli", "proto", "tests", "torture", "docs", "migrations", "scripts", ".ci"];
+    let folders = ["src", "client", "cli", "proto", "fuzz", "tests", "torture", "docs", "migrations", "scripts", ".ci"];
     let listed = folders.iter().flat_map(|folder| ["rs", "md", "proto", "sql", "toml"].map(|kind| (*folder, kind)));
     let mut named = Vec::new();
     for path in listed.flat_map(|(folder, kind)| files_if_any(&root().join(folder), kind)) {
