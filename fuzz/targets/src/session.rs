@@ -18,7 +18,7 @@ use sovereign::{
     clock::Clock,
     codec::{self, FromClient},
     ids::{AccountId, DeviceId},
-    limits::Limits,
+    limits::{HELD_IN_ALL, Limits},
     refusal::CloseCode,
     server::{Auth, InviteAddress, Policy, Server, Settings},
     session::{
@@ -101,6 +101,7 @@ impl World {
         let settings = Settings {
             policy: Policy::new("fuzzed".into(), RegistrationMode::Open),
             limits: Limits::default(),
+            held_max: HELD_IN_ALL,
             heartbeat: Duration::from_hours(1),
             authentication_deadline: Duration::from_hours(1),
             token_life: Duration::from_hours(1),
