@@ -21,18 +21,18 @@ use sovereign::{
 use super::story;
 
 /// Names the seed that this process is to run.
-const SEED: &str = "SOVEREIGN_SIMULATED_SEED";
+const SEED: &str = "SIMULATED_SEED";
 /// How many seeds to run, 200 without it, and from which on.
-const SEEDS: &str = "SOVEREIGN_SIMULATION_SEEDS";
-const FIRST: &str = "SOVEREIGN_SIMULATION_FIRST";
+const SEEDS: &str = "SIMULATION_SEEDS";
+const FIRST: &str = "SIMULATION_FIRST";
 /// Says that the traces are wanted.
-const TRACE: &str = "SOVEREIGN_SIMULATION_TRACE";
+const TRACE: &str = "SIMULATION_TRACE";
 /// Says that what the server and the clients log is wanted, too.
-const LOG: &str = "SOVEREIGN_SIMULATION_LOG";
+const LOG: &str = "SIMULATION_LOG";
 /// Where the figures go, and what stands beside them.
-const RESULT: &str = "SOVEREIGN_SIMULATION_RESULT";
-const DATE: &str = "SOVEREIGN_SIMULATION_DATE";
-const COMMIT: &str = "SOVEREIGN_SIMULATION_COMMIT";
+const RESULT: &str = "SIMULATION_RESULT";
+const DATE: &str = "SIMULATION_DATE";
+const COMMIT: &str = "SIMULATION_COMMIT";
 
 /// How one seed went.
 struct Run {
