@@ -344,10 +344,6 @@ impl Desk {
     fn commit(&mut self, db: &Connection, mut batch: Vec<Box<dyn Job>>, bytes: usize) -> Sql<()> {
         let mut verdicts = Vec::with_capacity(batch.len());
         let started = monotonic();
-        #[cfg(feature = "sabotage")]
-        if crate::sabotage::breaks("early_ack") {
-            return self.answer_then_commit(db, batch);
-        }
         match self.transact(db, &mut batch, &mut verdicts) {
             Ok(()) => {
                 let messages = self.published.iter().filter(|(_, entry)| entry.kind == Kind::Message).count();
@@ -358,6 +354,8 @@ impl Desk {
                 for (job, verdict) in batch.into_iter().zip(verdicts) {
                     job.answer(verdict);
                 }
+                #[cfg(feature = "sabotage")]
+                commit_late(db)?;
                 self.known.bound();
                 self.ledger.committed();
                 self.placing.committed();
@@ -421,25 +419,6 @@ impl Desk {
         execute(db, "COMMIT")
     }
 
-    /// The wrong way round, where messages are among the batch.
-    #[cfg(feature = "sabotage")]
-    fn answer_then_commit(&mut self, db: &Connection, mut batch: Vec<Box<dyn Job>>) -> Sql<()> {
-        const FAR_TOO_LATE: Duration = Duration::from_millis(60);
-        let (mut verdicts, jobs) = (Vec::new(), batch.len());
-        self.transact(db, &mut batch, &mut verdicts).map_err(|_| rusqlite::Error::InvalidQuery)?;
-        self.after.tail.publish(self.published.drain(..));
-        self.after.moved.publish(self.moved.drain(..));
-        batch.into_iter().zip(verdicts).for_each(|(job, verdict)| job.answer(verdict));
-        if !db.is_autocommit() {
-            thread::sleep(FAR_TOO_LATE);
-            db.execute_batch("COMMIT")?;
-        }
-        self.ledger.committed();
-        self.placing.committed();
-        let noted = self.wal.committed(db, jobs, 0);
-        self.outlived(noted)
-    }
-
     fn run(&mut self, db: &Connection, job: &mut dyn Job) -> Sql<()> {
         job.run(&mut Txn {
             db,
@@ -480,6 +459,17 @@ impl Desk {
 
 fn execute(db: &Connection, statement: &str) -> Result<(), Aborted> {
     db.prepare_cached(statement).and_then(|mut statement| statement.execute([])).map(drop).map_err(aborted)
+}
+
+/// The transaction that stands open because its answers went out first.
+#[cfg(feature = "sabotage")]
+fn commit_late(db: &Connection) -> Sql<()> {
+    const FAR_TOO_LATE: Duration = Duration::from_millis(60);
+    if db.is_autocommit() {
+        return Ok(());
+    }
+    thread::sleep(FAR_TOO_LATE);
+    db.execute_batch("COMMIT")
 }
 
 fn roll_back(db: &Connection) -> Sql<()> {
