@@ -2,7 +2,7 @@
 //!
 //! Bytes unless the name says otherwise. What an operator may change comes from the configuration; the rest is law.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use sovereign_proto::v1;
 
@@ -214,6 +214,12 @@ pub const WAL_RESTART: u64 = 32 << 20;
 pub const WAL_GROWTH_REFUSED: u64 = 48 << 20;
 /// Length from which nothing is taken at all: it never exceeds 64 MiB.
 pub const WAL_ALL_REFUSED: u64 = 60 << 20;
+/// Accounts, devices, groups and heads of logs that the store knows by heart, of each.
+pub const KNOWN_BY_HEART: usize = 16_384;
+/// Guesses at one name's password that are checked at once; nobody enrols more devices in one moment.
+pub const GUESSES_AT_ONCE: u32 = 4;
+/// Ended exchange sessions whose end is told again to whoever asks.
+pub const FAREWELLS: NonZeroUsize = NonZeroUsize::new(1024).expect("1024 is not 0");
 /// How long one read of the store may take before it is given up, so that it does not keep the log from being reused.
 pub const READ_DEADLINE: Duration = Duration::from_secs(10);
 

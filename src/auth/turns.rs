@@ -7,9 +7,8 @@ use std::{
 };
 
 use super::attempts::TooMany;
+use crate::limits::GUESSES_AT_ONCE;
 
-/// Guesses at one name that are checked at once; nobody enrols more devices in one moment.
-const AT_ONCE: u32 = 4;
 /// When to come again: the hashes before are done by then.
 const AGAIN_MS: u64 = 1000;
 
@@ -30,7 +29,7 @@ impl Turns {
     pub fn take(&self, name: &str) -> Result<Turn<'_>, TooMany> {
         let mut taken = self.taken();
         let count = taken.entry(name.to_owned()).or_default();
-        if *count >= AT_ONCE {
+        if *count >= GUESSES_AT_ONCE {
             return Err(TooMany { retry_after_ms: AGAIN_MS });
         }
         *count += 1;
@@ -63,7 +62,7 @@ mod tests {
     #[test]
     fn a_name_has_few_turns_and_they_come_back() {
         let turns = Turns::default();
-        let mut held: Vec<_> = (0..AT_ONCE).map(|_| turns.take("ada").expect("there is a turn")).collect();
+        let mut held: Vec<_> = (0..GUESSES_AT_ONCE).map(|_| turns.take("ada").expect("there is a turn")).collect();
         assert!(turns.take("ada").is_err() && turns.take("bob").is_ok());
         held.pop();
         assert!(turns.take("ada").is_ok());

@@ -11,10 +11,11 @@ use super::{
     types::Hash,
     values::{Blob, Sql, U, uint},
 };
-use crate::ids::{AccountId, DeviceId, Epoch, GroupId, Seq};
+use crate::{
+    ids::{AccountId, DeviceId, Epoch, GroupId, Seq},
+    limits::KNOWN_BY_HEART,
+};
 
-/// Entries of one map at most between two transactions.
-const KEPT: usize = 16_384;
 /// Epochs behind the current one whose messages are still taken.
 const EPOCHS_BEHIND: u64 = 3;
 
@@ -85,16 +86,16 @@ impl Known {
 
     /// Forgets what is too much. Only between transactions: then nothing is dirty.
     pub(super) fn bound(&mut self) {
-        if self.devices.len() > KEPT {
+        if self.devices.len() > KNOWN_BY_HEART {
             self.devices.clear();
         }
-        if self.groups.len() > KEPT {
+        if self.groups.len() > KNOWN_BY_HEART {
             self.groups.clear();
         }
-        if self.heads.len() > KEPT {
+        if self.heads.len() > KNOWN_BY_HEART {
             self.heads.clear();
         }
-        if self.senders.len() > KEPT {
+        if self.senders.len() > KNOWN_BY_HEART {
             self.senders.clear();
         }
     }

@@ -19,13 +19,11 @@ use super::{
 use crate::{
     clock::Instant,
     ids::{AccountId, GroupId},
+    limits::KNOWN_BY_HEART,
 };
 
 /// How often the accounts' numbers are written.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
-/// Accounts, and senders, that are known by heart at most.
-const KEPT: usize = 16_384;
-
 /// The accounts' numbers.
 #[derive(Default)]
 pub(super) struct Usage {
@@ -80,10 +78,10 @@ impl Usage {
             self.dirty.clear();
             self.written = Some(now);
         }
-        if self.dirty.is_empty() && self.accounts.len() > KEPT {
+        if self.dirty.is_empty() && self.accounts.len() > KNOWN_BY_HEART {
             self.accounts.clear();
         }
-        if self.owners.len() > KEPT {
+        if self.owners.len() > KNOWN_BY_HEART {
             self.owners.clear();
         }
     }

@@ -29,24 +29,31 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => {
+            drop(told.print());
+            return ExitCode::from(if told.use_stderr() { 64 } else { 0 });
+        }
+    };
+    match run(&arguments) {
         Ok(code) => ExitCode::from(code),
-        Err(problem) => {
+        Err((code, problem)) => {
             eprintln!("{problem}");
-            ExitCode::from(64)
+            ExitCode::from(code)
         }
     }
 }
 
-fn run(arguments: &Arguments) -> Result<u8, String> {
+fn run(arguments: &Arguments) -> Result<u8, (u8, String)> {
     if let Some(directory) = &arguments.write_seeds {
-        seeds::write(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        seeds::write(directory).map_err(|error| (74, format!("{}: {error}", directory.display())))?;
         return Ok(0);
     }
-    let targets = chosen(&arguments.targets)?;
+    let targets = chosen(&arguments.targets).map_err(|problem| (64, problem))?;
     if let Some(path) = &arguments.replay {
-        let [target] = targets.as_slice() else { return Err("--replay takes one TARGET".to_owned()) };
-        return replay(*target, path);
+        let [target] = targets.as_slice() else { return Err((64, "--replay takes one TARGET".to_owned())) };
+        return replay(*target, path).map_err(|problem| (74, problem));
     }
     let seed = arguments.seed.unwrap_or_else(|| u64::from_be_bytes(sovereign::entropy::random()));
     println!("seed {seed}");

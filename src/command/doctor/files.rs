@@ -11,6 +11,7 @@ use crate::{
         compose,
         listing::{ago, size},
     },
+    limits::{WAL_GROWTH_REFUSED, WAL_RESTART},
     private_file,
     transport::tls::{self, Source},
 };
@@ -20,9 +21,6 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const RENEWAL_DAYS: u64 = 14;
 /// A backup older than this, in days, is worth a warning.
 const BACKUP_DAYS: u64 = 7;
-/// The write-ahead log is as long as it ever should be, and beyond it sends are refused.
-const WAL_LONG: u64 = 32 << 20;
-const WAL_TOO_LONG: u64 = 48 << 20;
 /// Files named in one finding.
 const NAMED_MAX: usize = 5;
 
@@ -91,8 +89,8 @@ fn wal(patient: &Patient<'_>) -> Finding {
     let says = size(bytes);
     let remedy = "something holds an old snapshot of the database: end other programs that have it open";
     match bytes {
-        WAL_TOO_LONG.. => Finding::problem("write-ahead log", format!("{says}: messages are refused"), remedy),
-        WAL_LONG.. => Finding::warning("write-ahead log", says, remedy),
+        WAL_GROWTH_REFUSED.. => Finding::problem("write-ahead log", format!("{says}: messages are refused"), remedy),
+        WAL_RESTART.. => Finding::warning("write-ahead log", says, remedy),
         _ => Finding::well("write-ahead log", says),
     }
 }

@@ -255,8 +255,6 @@ async fn a_reader_that_never_ends_cannot_make_the_log_grow_for_ever() {
 async fn a_read_that_never_ends_is_given_up_and_concerns_only_who_asked() {
     let harness = Harness::new();
     let endless = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n";
-    let asked = crate::clock::monotonic();
     assert_eq!(harness.store.read(|db| db.query_one(endless, [], |row| row.get::<_, i64>(0))).await, Err(StoreError::Unread));
-    assert!(asked.elapsed() >= crate::limits::READ_DEADLINE, "not before its time");
     two(&harness).await;
 }

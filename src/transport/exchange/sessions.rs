@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,6 +12,7 @@ use lru::LruCache;
 use super::{link::ExchangeLink, stream::Stream};
 use crate::{
     entropy,
+    limits::FAREWELLS,
     session::Peer,
     transport::{Origins, Sessions, admission::Admission},
 };
@@ -32,9 +32,6 @@ impl Id {
         value
     }
 }
-
-/// Farewells that are kept for clients who have not heard theirs.
-const FAREWELLS: NonZeroUsize = NonZeroUsize::new(1024).expect("1024 is not 0");
 
 /// How a session ended that was closed with a code: said again to whoever asks, since the answer that said it may have
 /// been lost, and who was superseded or revoked has to know.
