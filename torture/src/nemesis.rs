@@ -324,7 +324,7 @@ mod tests {
         let of = Nemesis::value_variants().to_vec();
         let draw = |seed| {
             let mut strikes = Strikes::new(seed, of.clone(), 20, vec![7, 8]);
-            (0..200).map(|_| strikes.draw()).collect::<Vec<_>>()
+            (0..2000).map(|_| strikes.draw()).collect::<Vec<_>>()
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
