@@ -156,6 +156,8 @@ pub const REVIVAL_WINDOW: Duration = Duration::from_secs(5);
 pub const REVIVAL_PATIENCE: Duration = Duration::from_mins(10);
 /// When members ask again meanwhile.
 pub const REVIVAL_RETRY: Duration = Duration::from_secs(1);
+/// Epochs that a group may have gone on between a backup and its restore.
+pub const REVIVAL_EPOCHS: u64 = 1 << 32;
 /// Accounts that one connection watches.
 pub const WATCHED_ACCOUNTS: usize = 512;
 /// How long a device that is gone is still shown, in case it comes back.
@@ -201,6 +203,8 @@ pub const HELD_WHEN_TIGHT: usize = 64 * 1024;
 pub const LARGE_FRAME: usize = 64 * 1024;
 /// Large frames that are received at once; others wait, unread.
 pub const LARGE_FRAMES: usize = 64;
+/// How long a large frame may take from when it has its place.
+pub const LARGE_FRAME_DEADLINE: Duration = Duration::from_mins(1);
 /// How often it is looked how much memory the process has.
 pub const MEMORY_LOOK: Duration = Duration::from_secs(1);
 

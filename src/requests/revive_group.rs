@@ -8,7 +8,7 @@ use super::{Handle, answers, nomination, parse, presence};
 use crate::{
     caller::Device,
     ids::{Epoch, GroupId, LogId},
-    limits::REVIVAL_RETRY,
+    limits::{REVIVAL_EPOCHS, REVIVAL_RETRY},
     mls,
     refusal::Refusal,
     server::Server,
@@ -27,6 +27,9 @@ impl Handle for ReviveGroupRequest {
         }
         let mut slot = server.groups.lock(group).await;
         let stored = server.store.group_state(group).await?.ok_or_else(Refusal::not_found)?;
+        if self.epoch > stored.epoch.saturating_add(REVIVAL_EPOCHS) {
+            return Err(Refusal::invalid("no group gets so far between a backup and its restore"));
+        }
         if let Some(told) = settled(server, &stored, self.epoch, tag).await? {
             return Ok(answer(told, stored.epoch));
         }

@@ -171,6 +171,7 @@ async fn store(
         CommitOutcome::ServerBehind => Err(server_behind()),
         CommitOutcome::Conflict => Err(Refusal::conflict("this commit, or one of its client ids, came before in another bundle")),
         CommitOutcome::NotFound => Err(Refusal::not_found()),
+        CommitOutcome::Full { of_group, quota } => Err(Refusal::over_quota(of_group, quota.used, quota.limit)),
         CommitOutcome::BadAdd(_) => {
             Err(Refusal::invalid("an added device has no open claim for this group, is not active, or is in it already"))
         }

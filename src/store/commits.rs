@@ -16,7 +16,7 @@ use super::{
     known::{KnownDevice, KnownGroup},
     log::NewEntry,
     relations, rosters,
-    types::{CommitOutcome, CommitPlan, Hash, Membership, SenderRef},
+    types::{AppendOutcome, CommitOutcome, CommitPlan, Hash, Membership, SenderRef},
     values::{Blob, Sql, U, uint},
 };
 use crate::ids::{DeviceId, Epoch, GroupId, Leaf, LogId, Seq};
@@ -139,6 +139,15 @@ impl Txn<'_> {
         };
         if !self.check_messages(plan, hashes, group.no, committer.no)? {
             return Ok(Err(CommitOutcome::Conflict));
+        }
+        // A commit alone is never refused for room: it may be the one that removes somebody.
+        let bytes = plan.messages.iter().map(|message| message.ciphertext.len()).sum();
+        match self.over_quota(group.no, committer.account_no, bytes)? {
+            Some(AppendOutcome::AccountFull(quota)) if bytes > 0 => {
+                return Ok(Err(CommitOutcome::Full { of_group: false, quota }));
+            }
+            Some(AppendOutcome::GroupFull(quota)) if bytes > 0 => return Ok(Err(CommitOutcome::Full { of_group: true, quota })),
+            _ => {}
         }
         Ok(Ok(Checked { group, committer, added, removed }))
     }

@@ -61,7 +61,7 @@ impl Txn<'_> {
     }
 
     /// Whether there is no room for so many bytes more: of this account, or in this group.
-    fn over_quota(&mut self, group_no: i64, account_no: i64, bytes: usize) -> Sql<Option<AppendOutcome>> {
+    pub(super) fn over_quota(&mut self, group_no: i64, account_no: i64, bytes: usize) -> Sql<Option<AppendOutcome>> {
         let in_group = Quota { used: self.head(group_no)?.bytes, limit: self.options.group_bytes };
         let of_account = Quota { used: self.used_by(account_no)?, limit: self.options.account_bytes };
         Ok(match (of_account.has_room(bytes), in_group.has_room(bytes)) {

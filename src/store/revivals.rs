@@ -150,7 +150,8 @@ impl Txn<'_> {
             .query_map([group.no], |row| Ok((uint(row, 0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Sql<_>>()?;
         let heard = self.accounts_heard(group.no)?;
-        let alone = self.accounts_of_leaves(group.no)?.len() == 1;
+        let members = self.accounts_of_leaves(group.no)?;
+        let alone = members.len() == 1;
         for (epoch, tag, leaves) in states {
             let sql = "SELECT count(DISTINCT account_no) FROM revivals JOIN devices USING (device_no)
                        WHERE log_no = ?1 AND epoch = ?2 AND tag = ?3";
@@ -158,7 +159,12 @@ impl Txn<'_> {
             let leaves: Vec<Leaf> = leaves.as_chunks::<LEAF>().0.iter().map(leaf).collect();
             let accounts: HashSet<AccountId> = leaves.iter().map(|leaf| leaf.account_id).collect();
             if for_it >= 2 || (alone && accounts.len() == 1 && for_it == 1) {
-                return Ok(Some(Agreed { epoch, tag, leaves, complete: accounts.is_subset(&heard) }));
+                return Ok(Some(Agreed {
+                    epoch,
+                    tag,
+                    leaves,
+                    complete: accounts.is_subset(&heard) && members.is_subset(&heard),
+                }));
             }
         }
         Ok(None)

@@ -11,12 +11,14 @@ use bytes::{Buf as _, Bytes};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
 };
 
-use crate::limits::LARGE_FRAME;
+use crate::limits::{LARGE_FRAME, LARGE_FRAME_DEADLINE};
 
 /// A stream that counts what it took to write, and gives `first` (what was read too far before) before what it reads. Of a
-/// frame it reads no more than [`LARGE_FRAME`] bytes before it has one of the places for large ones.
+/// frame it reads no more than [`LARGE_FRAME`] bytes before it has one of the places for large ones; whoever may send none
+/// fails there, and whoever takes a place fails unless the frame ends in time.
 pub(super) struct Counted<T> {
     stream: T,
     first: Bytes,
@@ -25,14 +27,22 @@ pub(super) struct Counted<T> {
     of_frame: usize,
     places: Arc<Semaphore>,
     waiting: Option<Waiting>,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
+    /// Large frames are taken.
+    large: bool,
+}
+
+/// A place, and the end of the time it is held for.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    until: Pin<Box<Sleep>>,
 }
 
 type Waiting = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
 impl<T> Counted<T> {
     pub(super) fn new(stream: T, first: Bytes, places: Arc<Semaphore>) -> Self {
-        Self { stream, first, written: 0, of_frame: 0, places, waiting: None, place: None }
+        Self { stream, first, written: 0, of_frame: 0, places, waiting: None, place: None, large: false }
     }
 
     /// A frame has come to its end.
@@ -40,16 +50,34 @@ impl<T> Counted<T> {
         (self.of_frame, self.waiting, self.place) = (0, None, None);
     }
 
+    /// A control frame of so many bytes has come, perhaps between the fragments of a message: it is no part of that.
+    pub(super) fn passed(&mut self, bytes: usize) {
+        self.of_frame = self.of_frame.saturating_sub(bytes);
+    }
+
+    /// From now on large frames are taken.
+    pub(super) fn take_large(&mut self) {
+        self.large = true;
+    }
+
     /// Ready once as much may be read as there is.
-    fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.of_frame < LARGE_FRAME || self.place.is_some() {
-            return Poll::Ready(());
+    fn poll_place(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.of_frame < LARGE_FRAME {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.large {
+            return Poll::Ready(Err(io::ErrorKind::PermissionDenied.into()));
+        }
+        if let Some(place) = &mut self.place {
+            let late = place.until.as_mut().poll(cx).is_ready();
+            return Poll::Ready(if late { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) });
         }
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(Arc::clone(&self.places).acquire_owned()));
         // The semaphore is never closed.
-        self.place = ready!(waiting.as_mut().poll(cx)).ok();
+        let permit = ready!(waiting.as_mut().poll(cx)).ok();
+        self.place = permit.map(|permit| Place { _permit: permit, until: Box::pin(sleep(LARGE_FRAME_DEADLINE)) });
         self.waiting = None;
-        Poll::Ready(())
+        Poll::Ready(Ok(()))
     }
 
     /// Bytes the stream has taken so far.
@@ -61,7 +89,7 @@ impl<T> Counted<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.first.is_empty() {
-            ready!(self.poll_place(cx));
+            ready!(self.poll_place(cx))?;
             let before = buffer.filled().len();
             let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
             self.of_frame += buffer.filled().len() - before;
@@ -197,7 +225,8 @@ mod tests {
         let places = Arc::new(Semaphore::new(1));
         let stream = || {
             let (mut far, near) = tokio::io::duplex(4 * LARGE_FRAME);
-            let near = Counted::new(near, Bytes::new(), Arc::clone(&places));
+            let mut near = Counted::new(near, Bytes::new(), Arc::clone(&places));
+            near.take_large();
             async move {
                 far.write_all(&vec![7; 2 * LARGE_FRAME]).await.expect("there is room");
                 (far, near)

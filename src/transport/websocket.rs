@@ -18,11 +18,17 @@ use tokio::{
 use tokio_websockets::{CloseCode, Config, Error, Limits, Message, ServerBuilder, WebSocketStream};
 
 use super::counted::Counted;
-use crate::session::link::{Event, Incoming, Link};
+use crate::{
+    limits::LARGE_FRAME,
+    session::link::{Event, Incoming, Link},
+};
 
 /// Payloads above this are kept until the next read. The codec gives payloads out of its own buffer and takes that
 /// buffer back if it can; held back this long, a large one is not, and the connection goes on with a small buffer.
 const LARGE_PAYLOAD: usize = 16 * 1024;
+
+/// Bytes before the payload of a control frame of a client (RFC 6455, section 5.2).
+const MASKED_HEAD: usize = 6;
 
 /// Longest reason of a close frame in bytes (RFC 6455, section 5.5).
 const CLOSE_REASON_MAX: usize = 123;
@@ -97,9 +103,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inner<T> {
                 State::Open | State::Refused => {
                     let next = ready!(Pin::new(&mut self.socket).poll_next(cx));
                     self.large = None;
-                    // Pings between the fragments of a message end none of it.
-                    if matches!(&next, Some(Ok(message)) if !message.is_ping() && !message.is_pong()) {
-                        self.socket.get_mut().framed();
+                    match &next {
+                        // Between the fragments of a message they end none of it.
+                        Some(Ok(message)) if message.is_ping() || message.is_pong() => {
+                            let bytes = MASKED_HEAD + message.as_payload().len();
+                            self.socket.get_mut().passed(bytes);
+                        }
+                        Some(Ok(_)) => self.socket.get_mut().framed(),
+                        _ => {}
                     }
                     if let Some(incoming) = self.next(next) {
                         return Poll::Ready(incoming);
@@ -220,6 +231,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Link for WebSocketLink<
 
     fn set_frame_limit(&mut self, bytes: usize) {
         self.0.socket.limits_mut().set_max_payload_len(Some(bytes));
+        if bytes > LARGE_FRAME {
+            self.0.socket.get_mut().take_large();
+        }
     }
 }
 

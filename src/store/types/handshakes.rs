@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Hash, NewMessage, RelationChanged};
+use super::{Hash, NewMessage, Quota, RelationChanged};
 use crate::{
     clock::UnixMs,
     ids::{DeviceId, Epoch, GroupId, Leaf, Seq},
@@ -66,6 +66,13 @@ pub enum CommitOutcome {
     Conflict,
     /// The caller has no open window (or may not join).
     NotFound,
+    /// There is no room for the bundle's messages: of the committer's account, or in the group.
+    Full {
+        /// It is the group's room that is used up.
+        of_group: bool,
+        /// What is used of it.
+        quota: Quota,
+    },
     /// An added device has no unredeemed claim for this group, is not active or not enabled, or is a member already.
     BadAdd(DeviceId),
     /// The group waits for its reset.

@@ -15,6 +15,8 @@ use crate::clock::{Instant, monotonic};
 
 /// Frames are taken while those that wait for the session have fewer bytes than this.
 const INCOMING_BYTES: usize = 256 * 1024;
+/// What a frame that waits costs besides its bytes, so that empty ones are bounded, too.
+const FRAME_COST: usize = 128;
 /// Bytes of frames of one answer, unless a single one is larger.
 const ANSWER_BYTES: usize = 512 * 1024;
 
@@ -137,8 +139,9 @@ impl Stream {
             }
             state.too_big |= frame.len() > state.frame_limit;
             state.accepted += 1;
-            state.incoming_bytes += frame.len();
-            state.incoming.push_back(frame);
+            state.incoming_bytes += frame.len() + FRAME_COST;
+            // A copy: a small frame would keep the whole body it came in.
+            state.incoming.push_back(Bytes::copy_from_slice(&frame));
         }
         state.heard = monotonic();
         state.turn += 1;
@@ -213,7 +216,7 @@ impl State {
     /// The next frame for the session.
     pub(super) fn next(&mut self) -> Option<Bytes> {
         let frame = self.incoming.pop_front()?;
-        self.incoming_bytes -= frame.len();
+        self.incoming_bytes -= frame.len() + FRAME_COST;
         Some(frame)
     }
 
@@ -331,6 +334,10 @@ mod tests {
         let large: Vec<Bytes> = (0..10).map(|_| Bytes::from(vec![0; INCOMING_BYTES / 2])).collect();
         let turn = stream.take(0, 0, large.clone()).expect("taken");
         assert_eq!(stream.reply(turn, Duration::ZERO).await.received, 2, "the rest is left to be sent again");
+        let empty = Stream::new(usize::MAX);
+        let turn = empty.take(0, 0, vec![Bytes::new(); 10 * INCOMING_BYTES / FRAME_COST]).expect("taken");
+        let room = INCOMING_BYTES / FRAME_COST;
+        assert_eq!(empty.reply(turn, Duration::ZERO).await.received, room as u64, "empty ones cost, too");
         assert_eq!(taken(&stream).len(), 2);
         stream.take(0, 2, large[2..].to_vec()).expect("taken");
         assert_eq!(taken(&stream).len(), 2);

@@ -17,7 +17,9 @@ use crate::harness::{
 const IN_FLIGHT: usize = 48;
 
 async fn open_server() -> TestServer {
-    TestServer::start_with(&["--registration-mode", "open", "--connections-per-address-max", "2000"]).await
+    let open = ["--registration-mode", "open", "--connections-per-address-max", "2000"];
+    // What is tried here is not how fast one may ask.
+    TestServer::start_with(&[&open[..], &["--requests-per-second-max", "1000000"]].concat()).await
 }
 
 /// An account without an invite and without key packages.

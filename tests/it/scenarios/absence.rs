@@ -42,7 +42,7 @@ async fn a_thousand_messages_arrive_in_order_once(carrier: Carrier) {
 
 #[tokio::test]
 async fn a_device_away_for_five_hundred_commits_and_ninety_days_catches_up() {
-    let mut server = TestServer::start().await;
+    let mut server = TestServer::start_with(&["--requests-per-second-max", "1000000"]).await;
     let (mut ada, mut bob) = pair(&server).await;
     let id = ada.group.group_id().to_vec();
     let keys = bob.person.keys.clone();

@@ -56,7 +56,7 @@ fn the_operations_page_has_every_key() {
 /// A line of the contract that no test shows is a wish.
 #[test]
 fn the_delivery_contract_names_tests_that_exist() {
-    let page = read(&root().join("docs/delivery-contract.md"));
+    let page = read(&root().join("docs/delivery-contract.md")).replace(". Checker\nclass", ". Checker class");
     let folders = ["tests", "src", "client/src"].map(|folder| files(&root().join(folder), "rs"));
     let code: String = folders.into_iter().flatten().map(|path| read(&path)).collect();
     let lines: Vec<&str> = page.split("\n## C").skip(1).collect();
