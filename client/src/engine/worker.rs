@@ -15,7 +15,7 @@ use super::{
 use crate::{connection::CallError, error::Error, event::Event, identity::Pin};
 
 /// A wait that is told, in milliseconds.
-const NOTICED_MS: u64 = 1000;
+const NOTICED_MS: u64 = 500;
 /// Failures in a row of which the next is told, however short its wait.
 const NOTICED_FAILURES: u32 = 3;
 

@@ -26,7 +26,7 @@ pub(crate) fn envelope(data: &[u8]) {
 pub(crate) fn exchange(data: &[u8]) {
     let whole = Bytes::copy_from_slice(data);
     if let Some(frames) = body::split(&whole) {
-        assert_eq!(body::join(frames.iter()), whole, "frames are lost or made");
+        assert_eq!(body::join(frames), whole, "frames are lost or made");
     }
 }
 

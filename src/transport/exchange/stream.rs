@@ -118,7 +118,7 @@ impl Stream {
 
     /// Takes what a request brings: `received` frames are confirmed, and `frames` are those from number `sent` on.
     /// What was taken before is passed over; what there is no room for is left to be sent again.
-    pub(super) fn take(&self, received: u64, sent: u64, frames: Vec<Bytes>) -> Result<Turn, Refused> {
+    pub(super) fn take(&self, received: u64, sent: u64, frames: impl IntoIterator<Item = Bytes>) -> Result<Turn, Refused> {
         let mut state = self.lock();
         if state.over {
             return Err(Refused::Over);

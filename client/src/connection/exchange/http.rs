@@ -143,7 +143,7 @@ fn answer(headers: &HeaderMap, body: &Bytes) -> Option<Answer> {
         session: text(exchange::SESSION)?.to_owned(),
         received: number(exchange::RECEIVED)?,
         sent: number(exchange::SENT)?,
-        frames: exchange::split(body)?,
+        frames: exchange::split(body)?.collect(),
         closed,
     })
 }

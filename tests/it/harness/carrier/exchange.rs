@@ -139,7 +139,7 @@ impl Exchange {
         assert!(before <= self.received, "frames are missing: {before} are said to have come, {} have", self.received);
         let frames = exchange::split(&answer.body).expect("whole frames");
         let known = usize::try_from(self.received - before).expect("few frames");
-        for frame in frames.into_iter().skip(known) {
+        for frame in frames.skip(known) {
             self.received += 1;
             self.arrived.push_back(frame);
         }
