@@ -173,6 +173,11 @@ impl Truth {
         windows.iter().any(|window| window.holds(seq) && joined(window) <= epoch)
     }
 
+    /// Whether every window that a device had into a group has ended.
+    pub fn is_closed(&self, device: Device, group: Group) -> bool {
+        self.windows.get(&(device, group)).is_some_and(|windows| windows.iter().all(|window| window.leave.is_some()))
+    }
+
     /// The first time that an entry of a device's own log is shown to it.
     pub fn is_news(&mut self, device: Device, seq: u64) -> bool {
         let shown = self.shown.entry(device).or_default();

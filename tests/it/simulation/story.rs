@@ -327,7 +327,13 @@ impl Story {
             let Some(speaker) = world.dice.pick(&members).copied() else { continue };
             let mark = self.say(world, speaker, group);
             let until = world.now + PROMPT_MS;
-            let arrived = |world: &World| members.iter().all(|who| world.heard.contains(&(*who, mark.clone())));
+            // Who had asked to leave, and has forgotten it in a crash, may be gone before it comes.
+            let arrived = |world: &World| {
+                let truth = world.ledger.look();
+                members
+                    .iter()
+                    .all(|who| world.heard.contains(&(*who, mark.clone())) || truth.is_closed(world.people[*who].device, group))
+            };
             while !arrived(world) {
                 if world.is_broken() {
                     return;
