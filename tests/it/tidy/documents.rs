@@ -66,7 +66,9 @@ fn the_delivery_contract_names_tests_that_exist() {
         let shown = line.split("Shown by:").nth(1).unwrap_or_default().split("Checker class").next().unwrap_or_default();
         let tests: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
         assert!(!tests.is_empty(), "{title}: no test");
-        let missing: Vec<&&str> = tests.iter().filter(|test| !code.contains(&format!("fn {test}()"))).collect();
+        // A story that is told over both carriers takes the carrier.
+        let told = |test: &str| ["", "carrier: Carrier"].iter().any(|how| code.contains(&format!("fn {test}({how})")));
+        let missing: Vec<&&str> = tests.iter().filter(|test| !told(test)).collect();
         assert!(missing.is_empty(), "{title}: there is no test {missing:?}");
     }
     for line in lines {
