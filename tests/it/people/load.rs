@@ -75,7 +75,8 @@ async fn a_schedule_is_kept_in_groups_on_a_server_of_ones_own() {
 
 #[tokio::test]
 async fn a_server_that_dies_under_the_load_loses_nothing_and_the_load_says_so() {
-    let mut server = TestServer::start().await;
+    let mut server =
+        TestServer::start_with(&["--messages-per-second-max", "1000000", "--requests-per-second-max", "1000000"]).await;
     let link = server.invite().await;
     let place = tempfile::tempdir().expect("a temporary directory");
     let running =
