@@ -36,10 +36,16 @@ impl Books {
 
     fn rows(&self, table: &str) -> Vec<String> {
         let mut rows = self.database.prepare(&format!("SELECT * FROM {table}")).expect("a table");
-        let columns = rows.column_count();
+        // When somebody was last seen is written some time after they went, whatever is asked meanwhile.
+        let columns: Vec<usize> = rows
+            .column_names()
+            .enumerate()
+            .filter(|(_, name)| !["last_seen", "last_there"].contains(name))
+            .map(|(at, _)| at)
+            .collect();
         let text = |row: &rusqlite::Row<'_>| {
-            let value = |column| row.get_ref(column).map(short);
-            (0..columns).map(value).collect::<Result<Vec<_>, _>>().map(|values| values.join(" | "))
+            let value = |column: &usize| row.get_ref(*column).map(short);
+            columns.iter().map(value).collect::<Result<Vec<_>, _>>().map(|values| values.join(" | "))
         };
         let mut rows: Vec<String> = rows.query_map([], text).expect("rows").collect::<Result<_, _>>().expect("their values");
         rows.sort_unstable();
