@@ -38,6 +38,8 @@ pub struct Delivery {
 struct Reading {
     /// `None` until the store was asked for the cursor.
     sent: Option<Seq>,
+    /// Up to where it was sent before the window that is asked for now: the next one lies behind.
+    before: Seq,
     /// The last seq of the window, once known.
     end: Option<Seq>,
     /// Where the log stood when the store was first asked.
@@ -86,11 +88,12 @@ impl Delivery {
         }
     }
 
-    /// A window of this log has become readable (or another one than before): start over from the store's cursor.
+    /// A window of this log has become readable (or another one than before): ask the store where to go on. What was
+    /// sent and is not acknowledged yet stays so, and is not sent again.
     pub fn reopen(&mut self, log: LogId) {
         if let Some(reading) = self.logs.get_mut(&log) {
-            self.outstanding -= reading.unacknowledged.drain(..).map(|(_, bytes)| bytes).sum::<usize>();
-            (reading.sent, reading.end) = (None, None);
+            reading.before = reading.sent.take().unwrap_or(reading.before);
+            reading.end = None;
         }
         self.wake(log);
     }
@@ -127,7 +130,7 @@ impl Delivery {
         match position {
             Some(position) => {
                 let reading = self.logs.entry(log).or_default();
-                reading.sent = Some(position.cursor);
+                reading.sent = Some(position.cursor.max(reading.before));
                 reading.snapshot_head = position.head;
                 self.note_progress(log);
             }

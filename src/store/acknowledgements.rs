@@ -137,13 +137,17 @@ impl Txn<'_> {
     }
 
     fn acknowledge_welcomes(&mut self, device_no: i64, cursor: Seq, flowing: &mut Vec<GroupId>) -> Sql<()> {
-        let logs: Vec<i64> = self
+        let sql = "UPDATE windows SET welcome_seq = NULL WHERE device_no = ?1 AND welcome_seq <= ?2 RETURNING log_no, window_no";
+        let welcomed: Vec<(i64, i64)> = self
             .db
-            .prepare_cached("UPDATE windows SET welcome_seq = NULL WHERE device_no = ?1 AND welcome_seq <= ?2 RETURNING log_no")?
-            .query_map(params![device_no, U(cursor)], |row| row.get(0))?
+            .prepare_cached(sql)?
+            .query_map(params![device_no, U(cursor)], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Sql<_>>()?;
-        for log_no in logs {
-            flowing.extend(self.flowing(log_no, device_no)?);
+        for (log_no, window_no) in welcomed {
+            // Behind one that still drains it flows later.
+            if windows::readable(self.db, log_no, device_no)?.is_some_and(|(window, _)| window.no == window_no) {
+                flowing.extend(self.flowing(log_no, device_no)?);
+            }
         }
         Ok(())
     }

@@ -31,9 +31,7 @@ pub(crate) async fn ask(home: &Path, request: &Request, output: &mut impl Output
     let socket = AgentSocket::of(home)?;
     let stream = match UnixStream::connect(&socket.address).await {
         Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(Asked::NobodyThere);
-        }
+        Err(error) if nobody_answers(&error) => return Ok(Asked::NobodyThere),
         Err(error) => return Err(error),
     };
     let (reader, mut writer) = stream.into_split();
@@ -72,4 +70,11 @@ pub(crate) async fn ask(home: &Path, request: &Request, output: &mut impl Output
             }
         }
     }
+}
+
+/// Whether the failure of a connection says that no owner serves for the moment: there is no socket, nobody listens on
+/// it, its owner ended before it took this connection, or more wait for it than it holds.
+fn nobody_answers(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotFound, WouldBlock};
+    matches!(error.kind(), NotFound | ConnectionRefused | ConnectionReset | ConnectionAborted | WouldBlock)
 }
