@@ -69,7 +69,8 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::R
     };
     let directory = std::path::absolute(args.target.join("torture"))?;
     fs::create_dir_all(&directory)?;
-    let path = directory.join(format!("{seed}.jsonl"));
+    let of = broken.as_ref().map_or_else(String::new, |broken| format!("-{}", broken.class.name()));
+    let path = directory.join(format!("{seed}{of}.jsonl"));
     let history = Arc::new(History::create(&path)?);
     history.record(What::Run { seed, what: format!("{shape:?} {nemeses:?}") });
 
@@ -119,7 +120,6 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::R
     if let Some(broken) = &broken {
         result.more.insert("broken".to_owned(), broken.class.name().into());
     }
-    let of = broken.map_or_else(String::new, |broken| format!("-{}", broken.class.name()));
     let result = result.write(&args.target, &format!("{seed}{of}"))?;
     Ok(Outcome { verdict, history: path, result })
 }

@@ -108,7 +108,7 @@ impl Changes {
     /// When somebody was let in who has not come in since, and whom nobody wanted out again.
     fn absent(&self, at: At) -> impl Iterator<Item = u64> {
         let (joined, left) = (self.joins.get(&at).copied(), self.leaves.get(&at).copied());
-        let added = self.about(at).filter(|change| change.kind == Kind::Add);
+        let added = self.about(at).filter(|change| matches!(change.kind, Kind::Add | Kind::Create));
         added.filter_map(move |change| {
             let accepted = change.accepted?;
             let came = joined.is_some_and(|joined| joined >= change.wanted || left.is_none_or(|left| left < joined));

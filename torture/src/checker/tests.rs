@@ -294,6 +294,11 @@ fn torn() {
         .and(What::Change { id: 1, dev: ADA, g: G, kind: Kind::Add, whom: Some(9) })
         .and(What::ChangeOk { id: 1 });
     assert_only(Class::Torn, &welcome.ends());
+    // The same for somebody whom a group should have begun with.
+    let creation = Tale::of_two_messages()
+        .and(What::Change { id: 1, dev: ADA, g: G, kind: Kind::Create, whom: Some(9) })
+        .and(What::ChangeOk { id: 1 });
+    assert_only(Class::Torn, &creation.ends());
     // The same for somebody who had been in before.
     let again = Tale::of_two_messages()
         .and(What::Leave { dev: WITNESS, g: G, seq: Some(3) })
