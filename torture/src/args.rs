@@ -91,12 +91,13 @@ impl Args {
             seconds: or(self.seconds, 600, 10),
             sends: or(self.sends, 100_000, 0),
             commits: or(self.commits, 20_000, 0),
+            seconds_max: u64::MAX,
         }
     }
 }
 
 /// When it is enough.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wish {
     /// With faults, at least.
     pub(crate) seconds: u64,
@@ -106,4 +107,6 @@ pub(crate) struct Wish {
     pub(crate) sends: u64,
     /// Changes of groups that were accepted.
     pub(crate) commits: u64,
+    /// And never more seconds than these.
+    pub(crate) seconds_max: u64,
 }

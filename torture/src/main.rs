@@ -20,6 +20,8 @@ mod sabotage;
 mod server;
 mod setup;
 mod shape;
+mod spread;
+mod stop;
 
 use std::{io, path::Path, process::ExitCode};
 
@@ -62,16 +64,23 @@ fn main() -> ExitCode {
     // The wall clock is seed enough where nobody chose one.
     let seed = args.seed.unwrap_or_else(|| Clock::default().now_ms());
     eprintln!("seed {seed}");
+    let stop = match runtime.block_on(async { stop::Stop::listen() }) {
+        Ok(stop) => stop,
+        Err(error) => return failed(&error, IO),
+    };
     if let Some(wanted) = args.sabotage {
-        return match runtime.block_on(sabotage::run(&args, wanted, seed)) {
+        return match runtime.block_on(sabotage::run(&args, wanted, seed, &stop)) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => BROKEN.into(),
             Err(error) => failed(&error, UNFINISHED),
         };
     }
-    match runtime.block_on(run::run(&args, seed, None)) {
+    match runtime.block_on(run::run(&args, seed, None, &stop)) {
         Ok(outcome) => {
-            eprintln!("history: {}\nresult: {}", outcome.history.display(), outcome.result.display());
+            eprintln!("history: {}", outcome.history.display());
+            if let Some(result) = &outcome.result {
+                eprintln!("result: {}", result.display());
+            }
             tell(&outcome.verdict)
         }
         Err(error) => failed(&error, UNFINISHED),

@@ -110,14 +110,17 @@ pub(crate) struct Strikes {
 }
 
 impl Strikes {
-    /// `of`: the kinds that are wanted, at least one; `devs`: how many devices there are.
+    /// `of`: the kinds that are wanted; `devs`: how many devices there are.
     pub(crate) fn new(seed: u64, of: Vec<Nemesis>, devs: u32, sacrifices: Vec<u32>) -> Self {
         Self { chance: Stream::new(seed, "nemesis", 0), of, devs, sacrifices }
     }
 
-    /// The next fault.
-    pub(crate) fn draw(&mut self) -> Strike {
+    /// The next fault; `None`: no kind is wanted.
+    pub(crate) fn draw(&mut self) -> Option<Strike> {
         let total: u64 = self.of.iter().map(|nemesis| nemesis.weight()).sum();
+        if total == 0 {
+            return None;
+        }
         let mut at = self.chance.below(total);
         let drawn = self.of.iter().copied().find(|nemesis| {
             let found = at < nemesis.weight();
@@ -136,7 +139,7 @@ impl Strikes {
         if nemesis == Nemesis::Revoke {
             devs = self.sacrifices.pop().into_iter().collect();
         }
-        Strike { nemesis, devs, for_ms, answers, detail }
+        Some(Strike { nemesis, devs, for_ms, answers, detail })
     }
 }
 
@@ -286,12 +289,15 @@ impl Hand {
         let listed = self.server.operate(&["device", "list", &self.town.names[dev as usize], "--json"]).await?;
         let device: serde_json::Value = serde_json::from_str(listed.lines().next().unwrap_or_default())?;
         let id = device["device_id"].as_str().ok_or_else(|| io::Error::other(format!("no device in {listed:?}")))?;
+        lane.watch_connections();
         let begun = history.now();
         history.record(What::Revoke { dev });
         self.server.operate(&["device", "revoke", id]).await?;
         history.record(What::RevokeOk { dev });
         sleep(CUT_OFF).await;
-        history.record(What::LastByte { dev, after_us: lane.last_down().saturating_sub(begun) });
+        if let Some(last) = lane.last_down() {
+            history.record(What::LastByte { dev, after_us: last.saturating_sub(begun) });
+        }
         Ok(())
     }
 
@@ -324,7 +330,7 @@ mod tests {
         let of = Nemesis::value_variants().to_vec();
         let draw = |seed| {
             let mut strikes = Strikes::new(seed, of.clone(), 20, vec![7, 8]);
-            (0..2000).map(|_| strikes.draw()).collect::<Vec<_>>()
+            (0..2000).filter_map(|_| strikes.draw()).collect::<Vec<_>>()
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
@@ -336,7 +342,7 @@ mod tests {
     #[test]
     fn only_what_is_wanted_goes_wrong_and_only_sacrifices_are_revoked() {
         let mut strikes = Strikes::new(1, vec![Nemesis::Revoke], 20, vec![7, 8]);
-        let devs: Vec<Vec<u32>> = (0..3).map(|_| strikes.draw().devs).collect();
+        let devs: Vec<Vec<u32>> = (0..3).filter_map(|_| Some(strikes.draw()?.devs)).collect();
         assert_eq!(devs, [vec![8], vec![7], vec![]]);
     }
 }

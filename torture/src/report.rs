@@ -4,10 +4,17 @@ use std::{fmt::Write as _, fs, io, path::Path};
 
 use serde_json::Value;
 
-use crate::{history::Class, results::RunResult};
+use crate::{history::Class, results::RunResult, spread::millis};
 
 /// Figures that a page without them would be silent about, and the least of each.
 const WANTED: [(&str, u64); 4] = [("kills", 1000), ("sends", 100_000), ("commits", 20_000), ("deliveries", 1_000_000)];
+
+/// Times by name, what they are of, and what is wanted of them; of several runs the slowest is told.
+const SPREADS: [(&str, &str, &str); 3] = [
+    ("last_entry", "request to revoke to the last entry that the device was given", " ≤ 1,000 ms "),
+    ("last_byte", "request to revoke to the last byte on the connections it had", " ≤ 1,000 ms "),
+    ("ready", "start of a killed server to taking connections", " "),
+];
 
 const HEAD: &str = "\
 # Reliability
@@ -39,15 +46,29 @@ fn render(results: &[RunResult]) -> String {
     page
 }
 
-/// For each class, what the checker found where that promise was broken on purpose.
+/// For each class, what the checker found in the newest run where that promise was broken on purpose; and how many of all
+/// such runs it was found in, so that none is passed over.
 fn sabotaged(runs: &[&RunResult]) -> String {
     let mut page = "\n## Sabotage\n\nThe checker can fail: runs against a server that breaks one promise on purpose\n\
-                    (`./scripts/torture --sabotage all`).\n\n| promise broken | found |\n|---|---:|\n"
+                    (`./scripts/torture --sabotage all`).\n\n\
+                    | promise broken | found | begun | seed | source | found in runs |\n|---|---:|---|---|---|---:|\n"
         .to_owned();
     for class in Class::ALL {
-        let of = |run: &&&RunResult| run.more.get("broken").is_some_and(|broken| broken == class.name());
-        let found: u64 = runs.iter().filter(of).filter_map(|run| run.counts.get(class.name())?.as_u64()).sum();
-        line(&mut page, &format!("| `{}` | {} |", class.name(), thousands(found)));
+        let of: Vec<&&RunResult> =
+            runs.iter().filter(|run| run.more.get("broken").is_some_and(|broken| broken == class.name())).collect();
+        let found = |run: &RunResult| run.counts.get(class.name()).and_then(Value::as_u64).unwrap_or(0);
+        // Results are in the order of their dates.
+        let Some(newest) = of.last() else {
+            line(&mut page, &format!("| `{}` | **no run** | | | | 0 of 0 |", class.name()));
+            continue;
+        };
+        let count = match found(newest) {
+            0 => "**not found**".to_owned(),
+            count => thousands(count),
+        };
+        let (red, all) = (of.iter().filter(|run| found(run) > 0).count(), of.len());
+        let (date, seed) = (&newest.date, newest.more.get("seed").map_or_else(String::new, plain));
+        line(&mut page, &format!("| `{}` | {count} | {date} | {seed} | {} | {red} of {all} |", class.name(), newest.commit));
     }
     page
 }
@@ -65,11 +86,14 @@ fn tortured(runs: &[&RunResult]) -> String {
         &format!("| messages that reached whole clients, of these | {} | |", thousands(sum("deliveries_to_persons"))),
     );
     line(&mut page, &format!("| devices revoked while messages for them were under way | {} | |", sum("revocations")));
-    line(
-        &mut page,
-        &format!("| request to revoke to the last byte, longest | {} ms | ≤ 1,000 ms |", thousands(most("last_byte_ms"))),
-    );
-    line(&mut page, &format!("| killed to taking connections again, longest | {} ms | |", thousands(most("ready_ms"))));
+    for (name, what, wanted) in SPREADS {
+        let of = |end: &str| most(&format!("{name}_{end}"));
+        if of("times") > 0 {
+            let [median, p99, longest] = ["median_us", "p99_us", "longest_us"].map(|end| millis(of(end)));
+            let times = thousands(sum(&format!("{name}_times")));
+            line(&mut page, &format!("| {what}: median / p99 / longest of {times} | {median} / {p99} / {longest} ms |{wanted}|"));
+        }
+    }
     page.push_str("\n| broken promises | count |\n|---|---:|\n");
     for class in Class::ALL {
         line(&mut page, &format!("| `{}` | {} |", class.name(), sum(class.name())));
@@ -146,6 +170,7 @@ fn line(page: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spread::Spread;
 
     #[test]
     fn numbers_have_commas() {
@@ -155,21 +180,50 @@ mod tests {
     #[test]
     fn runs_add_up_and_other_programs_have_their_place() {
         let run = |kills: u64, lost: u64| {
-            let mut result = RunResult::new("torture", 0, Path::new("none"));
+            let mut result = RunResult::begin("torture", 0, Path::new("none"));
             result.count("kills", kills);
             result.count("lost", lost);
             result.count("fault kill", kills);
+            Spread::of(&[kills * 1000, 5]).figures("ready").into_iter().for_each(|(name, value)| result.count(&name, value));
             result
         };
-        let mut images = RunResult::new("powercut", 0, Path::new("none"));
+        let mut images = RunResult::begin("powercut", 0, Path::new("none"));
         images.count("images", 5000);
         let page = render(&[images, run(900, 0), run(200, 1)]);
         for wanted in [
             "| kills with sends outstanding | 1,100 | ≥ 1,000 |",
             "| `lost` | 1 |",
             "| kill | 1,100 |",
+            "| start of a killed server to taking connections: median / p99 / longest of 4 | 0.1 / 900.0 / 900.0 ms | |",
             "## powercut",
             "| images | 5,000 |",
+        ] {
+            assert!(page.contains(wanted), "{wanted} in:\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_sabotage_that_was_not_found_is_said_and_none_is_passed_over() {
+        let run = |now: u64, class: Class, seed: &str, found: u64| {
+            let mut result = RunResult::begin("sabotage", now, Path::new("none"));
+            "abcdef".clone_into(&mut result.commit);
+            result.more.insert("broken".to_owned(), class.name().into());
+            result.more.insert("seed".to_owned(), seed.into());
+            result.count(class.name(), found);
+            result
+        };
+        let day = 86_400_000;
+        let runs = [
+            run(0, Class::Leak, "5", 0),
+            run(day, Class::Leak, "6", 2),
+            run(0, Class::Torn, "7", 3),
+            run(day, Class::Torn, "8", 0),
+        ];
+        let page = render(&runs);
+        for wanted in [
+            "| `leak` | 2 | 1970-01-02T00:00:00Z | 6 | abcdef | 1 of 2 |",
+            "| `torn` | **not found** | 1970-01-02T00:00:00Z | 8 | abcdef | 1 of 2 |",
+            "| `fork` | **no run** | | | | 0 of 0 |",
         ] {
             assert!(page.contains(wanted), "{wanted} in:\n{page}");
         }

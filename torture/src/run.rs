@@ -9,7 +9,6 @@ use std::{
 
 use sovereign_client::clock::{Clock, monotonic};
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
@@ -28,6 +27,7 @@ use crate::{
     server::{self, Server},
     setup,
     shape::Shape,
+    stop::{self, Stop},
 };
 
 /// Longest wait for everybody to come to rest after the last fault.
@@ -45,25 +45,30 @@ const FAREWELL: Duration = Duration::from_mins(2);
 pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     pub(crate) history: PathBuf,
-    pub(crate) result: PathBuf,
+    /// `None`: the run was stopped, and its figures are those of no run.
+    pub(crate) result: Option<PathBuf>,
 }
 
 /// A promise that the server breaks on purpose.
 pub(crate) struct Broken {
     pub(crate) class: Class,
     pub(crate) nemeses: Vec<Nemesis>,
-    pub(crate) seconds: u64,
+    pub(crate) shape: Shape,
+    pub(crate) wish: Wish,
 }
 
 /// Carries a run out and checks it.
-pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::Result<Outcome> {
+pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>, stop: &Stop) -> io::Result<Outcome> {
+    let binary = server::find(args.server.as_deref())?;
+    let kind = if broken.is_some() { "sabotage" } else { "torture" };
+    let mut result = RunResult::begin(kind, Clock::default().now_ms(), &binary);
     let mut variables: Vec<_> = broken.iter().map(|broken| (VARIABLE.into(), broken.class.name().into())).collect();
     let (nemeses, wish, most) = match &broken {
-        Some(broken) => (broken.nemeses.clone(), Wish { seconds: broken.seconds, ..Wish::default() }, REST_OF_THE_BROKEN),
+        Some(broken) => (broken.nemeses.clone(), broken.wish, REST_OF_THE_BROKEN),
         None => (args.nemeses(), args.wish(), REST),
     };
     let shape = match &broken {
-        Some(_) => Shape::RESTLESS,
+        Some(broken) => broken.shape,
         None if args.full => Shape::LARGE,
         None => Shape::SMALL,
     };
@@ -81,9 +86,15 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::R
     let wants_disk = nemeses.iter().any(|nemesis| nemesis.is_of_the_disk());
     let disk = wants_disk.then(|| Disk::below(&place, scratch.path())).transpose()?;
     variables.extend(disk.iter().flat_map(Disk::variables));
-    let binary = server::find(args.server.as_deref())?;
-    let server = Server::start(binary.clone(), place, arguments(), variables).await?;
-    let cast = setup::gather(seed, &shape, &server, Arc::clone(&history), homes.path()).await.map_err(io::Error::other)?;
+    // The same from the first to the last start, whatever is built meanwhile.
+    let kept = scratch.path().join("sovereign");
+    fs::copy(&binary, &kept)?;
+    let server = Server::start(kept, place, arguments(), variables).await?;
+    let gathering = async {
+        let history = Arc::clone(&history);
+        setup::gather(seed, &shape, &server, history, homes.path()).await.map_err(io::Error::other)
+    };
+    let cast = stop.unless(1, Box::pin(gathering)).await?;
 
     let (phase, phases) = watch::channel(Phase::Work);
     let mut actors = JoinSet::new();
@@ -96,24 +107,28 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::R
     let town = cast.town;
     let strikes = Strikes::new(seed, nemeses, shape.devices(), cast.sacrifices);
     let mut hand = Hand { town: Arc::clone(&town), server, disk };
-    torment(&wish, &town, &mut hand, strikes).await?;
-
-    hand.heal();
-    phase.send_replace(Phase::Settle);
-    let settled = timeout(most, rest(&town)).await.is_ok();
-    phase.send_replace(Phase::End);
-    let farewell = async { while actors.join_next().await.is_some() {} };
-    let told = timeout(FAREWELL, farewell).await.is_ok();
-    let code = hand.server.terminate().await?;
-    if code != Some(0) {
-        return Err(io::Error::other(format!("the server ended with {code:?} on SIGTERM: {}", hand.server.last_words())));
-    }
-    history.record(What::End { settled: settled && told });
+    let ending = async {
+        torment(&wish, &town, &mut hand, strikes, stop).await?;
+        hand.heal();
+        phase.send_replace(Phase::Settle);
+        let settled = timeout(most, rest(&town)).await.is_ok();
+        phase.send_replace(Phase::End);
+        let farewell = async { while actors.join_next().await.is_some() {} };
+        let told = timeout(FAREWELL, farewell).await.is_ok();
+        let code = hand.server.terminate().await?;
+        if code != Some(0) {
+            return Err(io::Error::other(format!("the server ended with {code:?} on SIGTERM: {}", hand.server.last_words())));
+        }
+        Ok(settled && told)
+    };
+    let settled = stop.unless(2, Box::pin(ending)).await?;
+    history.record(What::End { settled });
     history.flush()?;
     let seconds = history.now() / 1_000_000;
     let verdict = Checker::read(&path)?;
-    let kind = if broken.is_some() { "sabotage" } else { "torture" };
-    let mut result = RunResult::new(kind, Clock::default().now_ms(), &binary);
+    if stop.asked() {
+        return if broken.is_some() { Err(stop::stopped()) } else { Ok(Outcome { verdict, history: path, result: None }) };
+    }
     result.count("seconds", seconds);
     verdict.figures().into_iter().for_each(|(name, count)| result.count(&name, count));
     result.more.insert("seed".to_owned(), seed.to_string().into());
@@ -121,13 +136,12 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>) -> io::R
         result.more.insert("broken".to_owned(), broken.class.name().into());
     }
     let result = result.write(&args.target, &format!("{seed}{of}"))?;
-    Ok(Outcome { verdict, history: path, result })
+    Ok(Outcome { verdict, history: path, result: Some(result) })
 }
 
-/// Faults, one after the other, until there were enough; then a calm in which much is said; or until somebody is tired.
-async fn torment(wish: &Wish, town: &Arc<Town>, hand: &mut Hand, mut strikes: Strikes) -> io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+/// Faults, one after the other, until there were enough; then a calm in which much is said; or until somebody is tired: a
+/// fault undoes itself, so none is left half done.
+async fn torment(wish: &Wish, town: &Arc<Town>, hand: &mut Hand, mut strikes: Strikes, stop: &Stop) -> io::Result<()> {
     let mut progress = Progress::new(wish);
     let begun = monotonic();
     let mut kills = 0;
@@ -138,30 +152,22 @@ async fn torment(wish: &Wish, town: &Arc<Town>, hand: &mut Hand, mut strikes: St
         if !stormy && history.answered() >= wish.sends && history.changed() >= wish.commits {
             return Ok(());
         }
-        let strike = stormy.then(|| strikes.draw());
-        let next = async {
-            if let Some(strike) = &strike {
-                return hand.strike(strike).await;
-            }
+        if stop.asked() {
+            eprintln!("stopped; letting everything come to rest, and checking. Once more ends it at once");
+            return Ok(());
+        }
+        if begun.elapsed() > Duration::from_secs(wish.seconds_max) {
+            return Ok(());
+        }
+        if let Some(strike) = stormy.then(|| strikes.draw()).flatten() {
+            hand.strike(&strike).await?;
+            kills += u64::from(strike.nemesis == Nemesis::Kill);
+        } else {
             hand.heal();
             sleep(CALM).await;
-            hand.lives()
-        };
-        tokio::select! {
-            struck = next => struck?,
-            _ = interrupt.recv() => return stopped(hand).await,
-            _ = terminate.recv() => return stopped(hand).await,
+            hand.lives()?;
         }
-        kills += u64::from(strike.is_some_and(|strike| strike.nemesis == Nemesis::Kill));
     }
-}
-
-/// Ctrl-C: the fault may be half done, so the server is brought up once more; what was done is checked.
-async fn stopped(hand: &mut Hand) -> io::Result<()> {
-    eprintln!("stopped; letting everything come to rest, and checking");
-    let _it_may_stand_still = hand.server.signal(rustix::process::Signal::CONT);
-    hand.server.kill().await?;
-    hand.server.restart().await.map(drop)
 }
 
 /// Until nothing is outstanding and nobody has said anything for a while.

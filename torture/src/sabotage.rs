@@ -5,16 +5,22 @@ use std::io;
 use clap::ValueEnum;
 
 use crate::{
-    args::Args,
+    args::{Args, Wish},
     history::Class,
     nemesis::Nemesis,
     run::{self, Broken},
+    shape::Shape,
+    stop::Stop,
 };
 
 /// Names the promise to a server that was built for it.
 pub(crate) const VARIABLE: &str = "TORTURE_SABOTAGE";
-/// Seconds of each run: until the rarest deed, letting somebody in again, was done.
+/// Seconds of each run, at least.
 const SECONDS: u64 = 14;
+/// And at most, where deeds are waited for.
+const SECONDS_MAX: u64 = 120;
+/// Accepted changes of groups where they bring it to light: those that the groups were founded with, and some more.
+const CHANGES: u64 = 60;
 
 /// What `--sabotage` takes: a class, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,13 +44,13 @@ pub(crate) enum Wanted {
 }
 
 /// Runs what is wanted; whether every one of them turned red.
-pub(crate) async fn run(args: &Args, wanted: Wanted, seed: u64) -> io::Result<bool> {
+pub(crate) async fn run(args: &Args, wanted: Wanted, seed: u64, stop: &Stop) -> io::Result<bool> {
     let name = wanted.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let chosen = |class: &&Class| wanted == Wanted::All || class.name() == name;
     let mut red = true;
     for class in Class::ALL.iter().filter(chosen) {
-        let broken = Broken { class: *class, nemeses: faults(*class), seconds: SECONDS };
-        let outcome = run::run(args, seed, Some(broken)).await?;
+        eprintln!("{}: a run against a server that breaks this promise", class.name());
+        let outcome = Box::pin(run::run(args, seed, Some(broken(*class)), stop)).await?;
         let count = outcome.verdict.count(*class);
         red &= count > 0;
         println!("{}: {} ({count})", class.name(), if count > 0 { "red" } else { "NOT SEEN" });
@@ -55,13 +61,18 @@ pub(crate) async fn run(args: &Args, wanted: Wanted, seed: u64) -> io::Result<bo
     Ok(red)
 }
 
-/// What brings the broken promise to light.
-fn faults(class: Class) -> Vec<Nemesis> {
-    match class {
-        Class::DuplicateEffect => vec![Nemesis::DropAnswers],
-        Class::EarlyAck => vec![Nemesis::Kill],
-        Class::LateEvent => vec![Nemesis::Revoke, Nemesis::Reset],
-        Class::Reorder => vec![Nemesis::Reset, Nemesis::Kill],
-        _ => vec![Nemesis::Reset],
-    }
+/// What brings the broken promise to light. A server whose promises on changes of groups are broken does so in the calm,
+/// where many of them are made: faults would hide more than they show.
+fn broken(class: Class) -> Broken {
+    let (nemeses, shape, commits) = match class {
+        Class::DuplicateEffect => (vec![Nemesis::DropAnswers], Shape::RESTLESS, 0),
+        Class::EarlyAck => (vec![Nemesis::Kill], Shape::RESTLESS, 0),
+        Class::LateEvent => (vec![Nemesis::Revoke, Nemesis::Reset], Shape::RESTLESS, 0),
+        Class::Reorder => (vec![Nemesis::Reset, Nemesis::Kill], Shape::RESTLESS, 0),
+        Class::Leak => (Vec::new(), Shape::AJAR, CHANGES),
+        Class::Fork => (Vec::new(), Shape::QUARRELSOME, CHANGES),
+        _ => (vec![Nemesis::Reset], Shape::RESTLESS, 0),
+    };
+    let wish = Wish { seconds: SECONDS, kills: 0, sends: 0, commits, seconds_max: SECONDS_MAX };
+    Broken { class, nemeses, shape, wish }
 }

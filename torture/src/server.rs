@@ -52,7 +52,8 @@ impl Server {
         let log = fs::File::options().create(true).append(true).open(self.directory.join("server.log"))?;
         let mut command = self.command(&["serve", "--listen", &format!("127.0.0.1:{}", self.port)]);
         command.args(&self.arguments).envs(self.variables.iter().cloned()).stdout(log.try_clone()?).stderr(log);
-        let mut child = command.kill_on_drop(true).spawn()?;
+        // A group of its own: the Ctrl-C of a terminal is meant for the run, which ends the server in its own way.
+        let mut child = command.kill_on_drop(true).process_group(0).spawn()?;
         let pid = child.id();
         let ready = async {
             loop {

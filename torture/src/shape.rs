@@ -65,6 +65,12 @@ impl Shape {
     /// Many who come and go, so that half a minute shows what happens to them.
     pub(crate) const RESTLESS: Self = Self { witnesses: 3, comings: 60, ..Self::SMALL };
 
+    /// Little else is done than letting in and putting out.
+    pub(crate) const AJAR: Self = Self { witnesses: 3, changes: 50, comings: 100, ..Self::SMALL };
+
+    /// Everybody changes the same group at once.
+    pub(crate) const QUARRELSOME: Self = Self { circles: 1, changes: 70, comings: 5, person_pause_ms: 40, ..Self::SMALL };
+
     /// Light devices in all.
     pub(crate) fn light(&self) -> u32 {
         self.circles * self.witnesses + self.rings * self.ring_devices

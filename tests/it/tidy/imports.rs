@@ -91,7 +91,7 @@ const CLI_DOORS: &[(&str, &[&str])] = &[
 const TORTURE_DOORS: &[(&str, &[&str])] = &[
     ("clap", &["args.rs", "main.rs", "nemesis.rs", "sabotage.rs"]),
     ("rusqlite", &["look.rs"]),
-    ("rustix", &["nemesis.rs", "run.rs", "server.rs"]),
+    ("rustix", &["nemesis.rs", "server.rs"]),
     ("tempfile", &["run.rs"]),
 ];
 

@@ -47,6 +47,10 @@ pub(crate) struct Checker {
     revoked: HashMap<u32, u64>,
     /// Devices whose revocation was begun: they are promised nothing more.
     abandoned: HashSet<u32>,
+    /// Device → when its revocation was asked for, and when an entry came last from then on.
+    revoking: BTreeMap<u32, (u64, Option<u64>)>,
+    /// The server was killed, and is not back.
+    killed: bool,
     ended: Option<bool>,
 }
 
@@ -68,10 +72,13 @@ impl Checker {
     /// Takes the next line.
     pub(crate) fn take(&mut self, Record { t, what }: Record) {
         match what {
-            What::Run { .. } | What::Group { .. } | What::Gone { .. } | What::Reopen { .. } => {}
-            What::Up { ready_us } => self.verdict.ready_us = self.verdict.ready_us.max(ready_us),
+            What::Up { ready_us } if self.killed => {
+                self.killed = false;
+                self.verdict.ready.push(ready_us);
+            }
+            What::Run { .. } | What::Group { .. } | What::Gone { .. } | What::Reopen { .. } | What::Up { .. } => {}
             What::Upset(upset) => self.verdict.upset(upset.kind),
-            What::LastByte { after_us, .. } => self.verdict.last_byte_us = self.verdict.last_byte_us.max(after_us),
+            What::LastByte { after_us, .. } => self.verdict.last_byte.push(after_us),
             What::Device { dev, person, .. } => {
                 self.devices.insert(dev, person);
             }
@@ -100,10 +107,14 @@ impl Checker {
                     self.verdict.find(Class::Torn, t, text);
                 }
             }
-            What::Kill { outstanding } => self.verdict.kills += u64::from(outstanding > 0),
+            What::Kill { outstanding } => {
+                self.killed = true;
+                self.verdict.kills += u64::from(outstanding > 0);
+            }
             What::Stored { g, next, epoch } => self.stored(t, g, next, epoch),
             What::Revoke { dev } => {
                 self.abandoned.insert(dev);
+                self.revoking.entry(dev).or_insert((t, None));
             }
             What::RevokeOk { dev } => {
                 self.revoked.entry(dev).or_insert(t);
@@ -125,6 +136,7 @@ impl Checker {
     /// The verdict, at the end of the history.
     pub(crate) fn finish(mut self) -> Verdict {
         ending::judge(&mut self);
+        self.verdict.last_entry = self.revoking.values().filter_map(|(asked, last)| Some((*last)? - asked)).collect();
         self.verdict
     }
 

@@ -19,6 +19,9 @@ pub(super) struct Raw {
 
 impl Checker {
     pub(super) fn entries(&mut self, t: u64, (dev, g): At, conn: u32, items: &[Item]) {
+        if let Some((_, last)) = self.revoking.get_mut(&dev) {
+            *last = Some(t);
+        }
         for item in items {
             let (from, to) = item.range();
             let raw = self.raw.entry((dev, g)).or_default();

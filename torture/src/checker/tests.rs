@@ -341,6 +341,23 @@ fn late_event() {
 }
 
 #[test]
+fn what_is_timed_is_what_it_is_called() {
+    let verdict = Tale::of_two_messages()
+        // A start that followed no kill is not among those that did.
+        .and(What::Up { ready_us: 900 })
+        .and(What::Kill { outstanding: 1 })
+        .and(What::Up { ready_us: 70 })
+        .and(What::Up { ready_us: 800 })
+        .and(What::Revoke { dev: WITNESS })
+        .sees(2, &[Item::Message(3, 0)])
+        .and(What::RevokeOk { dev: WITNESS })
+        .and(What::LastByte { dev: WITNESS, after_us: 1500 })
+        .ends();
+    assert_clean(&verdict);
+    assert_eq!((verdict.ready, verdict.last_byte, verdict.last_entry), (vec![70], vec![1500], vec![1000]));
+}
+
+#[test]
 fn lines_of_a_file_are_what_was_written() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("history.jsonl");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::Class;
+use crate::{history::Class, spread::Spread};
 
 /// Findings of a class that are told in words.
 const TOLD_MAX: usize = 20;
@@ -20,12 +20,14 @@ pub(crate) struct Verdict {
     pub(crate) deliveries: u64,
     /// Those of them that reached a whole client, which has decrypted them and holds them durably.
     pub(crate) deliveries_to_persons: u64,
-    /// The longest time from the start of a killed server to its taking connections, in microseconds.
-    pub(crate) ready_us: u64,
+    /// From the start of a killed server to its taking connections, in microseconds.
+    pub(crate) ready: Vec<u64>,
     /// Devices revoked.
     pub(crate) revocations: u64,
-    /// The longest time from a request to revoke a device to the last byte for it.
-    pub(crate) last_byte_us: u64,
+    /// From a request to revoke a device to the last byte on the connections that it had then, in microseconds.
+    pub(crate) last_byte: Vec<u64>,
+    /// And to the last entry of a log that the device was given, on any connection.
+    pub(crate) last_entry: Vec<u64>,
     /// Faults by kind.
     pub(crate) upsets: BTreeMap<String, u64>,
     found: BTreeMap<Class, u64>,
@@ -60,13 +62,13 @@ impl Verdict {
             ("deliveries", self.deliveries),
             ("deliveries_to_persons", self.deliveries_to_persons),
             ("revocations", self.revocations),
-            ("last_byte_ms", self.last_byte_us / 1000),
-            ("ready_ms", self.ready_us / 1000),
         ];
+        let spreads = [("ready", &self.ready), ("last_byte", &self.last_byte), ("last_entry", &self.last_entry)];
+        let spreads = spreads.into_iter().flat_map(|(name, samples)| Spread::of(samples).figures(name));
         let plain = plain.into_iter().map(|(name, count)| (name.to_owned(), count));
         let classes = Class::ALL.into_iter().map(|class| (class.name().to_owned(), self.count(class)));
         let upsets = self.upsets.iter().map(|(kind, count)| (format!("fault {kind}"), *count));
-        plain.chain(classes).chain(upsets).collect()
+        plain.chain(spreads).chain(classes).chain(upsets).collect()
     }
 
     /// Whether no promise was broken.

@@ -66,7 +66,8 @@ pub(crate) enum What {
     Revoke { dev: u32 },
     /// It is revoked: nothing later may reach it.
     RevokeOk { dev: u32 },
-    /// When the last byte went to a revoked device, from the request to revoke it on.
+    /// When the last byte went to a revoked device on the connections it had at the request to revoke it, from then on. Not
+    /// there where it had none, or nothing came. A refused sign-in later is on a connection of its own.
     LastByte { dev: u32, after_us: u64 },
     /// What a person's client holds durably in the end.
     Final { dev: u32, g: u32, member: bool, epoch: u64, auth: String, ops: Vec<(u64, u64)> },

@@ -63,8 +63,19 @@ pub(crate) struct Lane {
     /// Where the device connects, on 127.0.0.1.
     pub(crate) port: u16,
     weather: watch::Sender<Weather>,
-    last_down: Arc<AtomicU64>,
+    downs: Arc<Downs>,
     accepting: JoinHandle<()>,
+}
+
+/// When bytes went to the device, and on which connections that is asked for.
+#[derive(Default)]
+struct Downs {
+    /// Connections so far; they are numbered from 1.
+    accepted: AtomicU64,
+    /// Connections of a later number are none of the question; 0: nothing was asked.
+    until: AtomicU64,
+    /// On the history's clock; 0: never.
+    last: AtomicU64,
 }
 
 /// How long a new connection is kept waiting for a server that does not listen, as by a balancer in front of it.
@@ -77,9 +88,9 @@ impl Lane {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let (weather, skies) = watch::channel(Weather::default());
-        let last_down = Arc::new(AtomicU64::new(0));
-        let lane = LaneTask { server_port, seed, skies, last_down: Arc::clone(&last_down), history };
-        Ok(Self { port, weather, last_down, accepting: tokio::spawn(lane.accept(listener)) })
+        let downs = Arc::new(Downs::default());
+        let lane = LaneTask { server_port, seed, skies, downs: Arc::clone(&downs), history };
+        Ok(Self { port, weather, downs, accepting: tokio::spawn(lane.accept(listener)) })
     }
 
     /// Changes what the lane does.
@@ -102,9 +113,15 @@ impl Lane {
         self.change(|weather| *weather = Weather { cuts: weather.cuts, silences: weather.silences, ..Weather::default() });
     }
 
-    /// When the last byte went to the device, on the history's clock.
-    pub(crate) fn last_down(&self) -> u64 {
-        self.last_down.load(Ordering::Relaxed)
+    /// From now on it is noted when bytes go to the device on the connections that there are now, and on no later one.
+    pub(crate) fn watch_connections(&self) {
+        self.downs.last.store(0, Ordering::Relaxed);
+        self.downs.until.store(self.downs.accepted.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// When the last byte went to the device on the connections that are watched, on the history's clock. `None`: none did.
+    pub(crate) fn last_down(&self) -> Option<u64> {
+        Some(self.downs.last.load(Ordering::Relaxed)).filter(|last| *last > 0)
     }
 }
 
@@ -119,19 +136,18 @@ struct LaneTask {
     server_port: u16,
     seed: u64,
     skies: watch::Receiver<Weather>,
-    last_down: Arc<AtomicU64>,
+    downs: Arc<Downs>,
     history: Arc<History>,
 }
 
 impl LaneTask {
     async fn accept(self, listener: TcpListener) {
         let mut connections = JoinSet::new();
-        let mut number = 0;
         while let Ok((device, _)) = listener.accept().await {
             while connections.try_join_next().is_some() {}
-            number += 1;
+            let number = self.downs.accepted.fetch_add(1, Ordering::Relaxed) + 1;
             let (port, skies) = (self.server_port, self.skies.clone());
-            let ends = pump::Ends { last_down: Arc::clone(&self.last_down), history: Arc::clone(&self.history) };
+            let ends = pump::Ends { number, downs: Arc::clone(&self.downs), history: Arc::clone(&self.history) };
             let seed = self.seed.wrapping_add(number);
             connections.spawn(async move {
                 let mut opening = skies.clone();

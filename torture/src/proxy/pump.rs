@@ -1,10 +1,7 @@
 //! The two directions of one connection.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -15,7 +12,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Way, Weather};
+use super::{Downs, Way, Weather};
 use crate::{history::History, random::Stream};
 
 /// Bytes taken at once.
@@ -29,7 +26,9 @@ const DRIP: Duration = Duration::from_millis(50);
 
 /// What a connection tells of itself.
 pub(super) struct Ends {
-    pub(super) last_down: Arc<AtomicU64>,
+    /// Which connection of its lane it is.
+    pub(super) number: u64,
+    pub(super) downs: Arc<Downs>,
     pub(super) history: Arc<History>,
 }
 
@@ -124,8 +123,10 @@ async fn carry(
             if to.write_all(&buffer[..read]).await.is_err() {
                 return;
             }
-            if let Direction::Down(ends) = direction {
-                ends.last_down.store(ends.history.now(), Ordering::Relaxed);
+            if let Direction::Down(ends) = direction
+                && ends.number <= ends.downs.until.load(Ordering::Relaxed)
+            {
+                ends.downs.last.store(ends.history.now(), Ordering::Relaxed);
             }
             break;
         }

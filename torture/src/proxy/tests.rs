@@ -38,7 +38,6 @@ async fn bytes_pass_and_wait_and_come_in_order() {
     let (lane, mut device, _directory) = echo().await;
     say(&mut device, b"aaaa").await;
     assert_eq!(&hear(&mut device).await, b"aaaa");
-    assert!(lane.last_down() > 0);
 
     lane.change(|weather| weather.down = Way::Hold);
     say(&mut device, b"bbbb").await;
@@ -78,4 +77,20 @@ async fn a_silenced_connection_looks_alive_to_the_device() {
     assert!(answer.is_err(), "nobody answers, nobody hangs up");
     lane.cut();
     assert!(device.read(&mut word).await.is_err(), "until the lane is cut");
+}
+
+#[tokio::test]
+async fn the_last_byte_is_that_of_the_connections_there_were() {
+    let (lane, mut device, _directory) = echo().await;
+    say(&mut device, b"aaaa").await;
+    assert_eq!(&hear(&mut device).await, b"aaaa");
+    assert_eq!(lane.last_down(), None, "nobody has asked");
+    lane.watch_connections();
+    let mut later = TcpStream::connect((Ipv4Addr::LOCALHOST, lane.port)).await.expect("connected");
+    say(&mut later, b"bbbb").await;
+    assert_eq!(&hear(&mut later).await, b"bbbb");
+    assert_eq!(lane.last_down(), None, "a later connection is none of those");
+    say(&mut device, b"cccc").await;
+    assert_eq!(&hear(&mut device).await, b"cccc");
+    assert!(lane.last_down().is_some());
 }
