@@ -215,8 +215,9 @@ async fn rejected(
     device: DeviceId,
     current_epoch: u64,
 ) -> Result<SubmitCommitResponse, Refusal> {
+    // Not while everybody is only coming in.
     #[cfg(feature = "sabotage")]
-    if crate::sabotage::breaks("fork") {
+    if current_epoch > 3 && crate::sabotage::breaks("fork") {
         let won = CommitAccepted { seq: 1, epoch: current_epoch, ..CommitAccepted::default() };
         return Ok(SubmitCommitResponse { outcome: Some(Outcome::Accepted(won)) });
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum as _, value_parser};
 
-use crate::{nemesis::Nemesis, sabotage::Wanted};
+use crate::{measure::Measure, nemesis::Nemesis, sabotage::Wanted};
 
 const ABOUT: &str = "Tortures a Sovereign server and checks what it promised.";
 
@@ -15,15 +15,18 @@ while the server is killed and the network breaks. Everything is written down; i
 alone and counts broken promises of the delivery contract by class. Needs no root, and nothing but the loopback interface.
 
 The last line is: kills=N sends=N commits=N deliveries=N lost=N duplicate_effect=N …
-A kill counts if sends were outstanding.";
+A kill counts if sends were outstanding.
+
+Ctrl-C: no further fault begins, everything comes to rest and is checked, and no result is written. Once more: it ends at once.";
 
 const EXAMPLES: &str = "\
 Examples:
   ./scripts/torture                              a quarter of a minute
   ./scripts/torture --kills 50 --seed 7          what is done and what breaks is that of seed 7, until 50 kills
   ./scripts/torture --nemesis kill,drop-answers  only these faults
-  ./scripts/torture --full                       the figures of docs/reliability.md: 15 to 20 minutes on two cores
+  ./scripts/torture --full                       the figures of docs/reliability.md: half an hour on two cores
   ./scripts/torture --sabotage all               breaks each promise on purpose, and shows that the checker sees it
+  ./scripts/torture --full --measure all         revocations, starts after kills and a stalled reader, timed: 10 minutes
   ./scripts/torture --report                     writes that page from the results of runs under target/reliability
   ./scripts/torture --check FILE                 checks a history that was kept
 
@@ -65,6 +68,9 @@ pub(crate) struct Args {
     /// Where histories and results go
     #[arg(long, value_name = "DIRECTORY", default_value = "target")]
     pub(crate) target: PathBuf,
+    /// Time this instead, separated by commas; without --full in tiny numbers, which show that it runs and nothing else
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', conflicts_with_all = ["kills", "seconds", "nemesis", "sends", "commits", "check", "sabotage"])]
+    pub(crate) measure: Vec<Measure>,
     /// Break a promise on purpose, and see the checker find it; the script builds a server that can
     #[arg(long, value_name = "CLASS", value_enum, conflicts_with_all = ["kills", "seconds", "nemesis", "full", "sends", "commits", "check"])]
     pub(crate) sabotage: Option<Wanted>,

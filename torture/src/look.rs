@@ -17,16 +17,28 @@ pub(crate) struct Stored {
     pub(crate) epoch: u64,
 }
 
+/// How many entries of logs are stored.
+pub(crate) fn entries(data: &Path) -> rusqlite::Result<u64> {
+    let db = opened(data)?;
+    let count = db.query_row("SELECT count(*) FROM entries", [], |row| row.get::<_, i64>(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// Every group. Reads the write-ahead log as a starting server does; changes nothing that such a server would not.
 pub(crate) fn groups(data: &Path) -> rusqlite::Result<Vec<Stored>> {
-    let db = Connection::open_with_flags(data.join("sovereign.db"), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // A checkpoint at closing would spare the server a part of its recovery, which is what is looked at.
-    db.pragma_update(None, "wal_autocheckpoint", 0)?;
-    db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let db = opened(data)?;
     let mut statement = db.prepare("SELECT group_id, next_seq, epoch FROM groups JOIN logs USING (log_no)")?;
     let rows = statement.query_map([], |row| {
         let number = |index| Ok::<u64, rusqlite::Error>(u64::try_from(row.get::<_, i64>(index)?).unwrap_or(0));
         Ok(Stored { id: row.get(0)?, next: number(1)?, epoch: number(2)? })
     })?;
     rows.collect()
+}
+
+fn opened(data: &Path) -> rusqlite::Result<Connection> {
+    let db = Connection::open_with_flags(data.join("sovereign.db"), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // A checkpoint at closing would spare the server a part of its recovery, which is what is looked at.
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(db)
 }

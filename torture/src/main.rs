@@ -1,7 +1,7 @@
 //! Tortures a server and checks what it promised. See `--help`, and docs/delivery-contract.md for the promises.
 //!
 //! A run ([`run`]) writes a history; the [`checker`] knows nothing but the history. People and light devices are in
-//! [`actors`], faults in [`nemesis`] and [`proxy`].
+//! [`actors`], faults in [`nemesis`] and [`proxy`]. Figures that need no fault, or a single one, are in [`measure`].
 
 mod actors;
 mod args;
@@ -9,6 +9,7 @@ mod checker;
 mod disk;
 mod history;
 mod look;
+mod measure;
 mod nemesis;
 mod progress;
 mod proxy;
@@ -72,6 +73,12 @@ fn main() -> ExitCode {
         return match runtime.block_on(sabotage::run(&args, wanted, seed, &stop)) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => BROKEN.into(),
+            Err(error) => failed(&error, UNFINISHED),
+        };
+    }
+    if !args.measure.is_empty() {
+        return match runtime.block_on(measure::run(&args, seed, &stop)) {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error, UNFINISHED),
         };
     }

@@ -149,6 +149,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// The server has this long to cut off a device that was revoked, before the last byte is looked at.
 const CUT_OFF: Duration = Duration::from_secs(2);
 
+/// What a server takes at most from a failed sync to its end.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
+
 /// How a server ends whose disk has failed.
 const IO_ERROR: i32 = 74;
 
@@ -161,7 +164,7 @@ pub(crate) struct Hand {
 }
 
 impl Hand {
-    /// One fault from its beginning to its end. An error: the run cannot go on.
+    /// One fault from its beginning to its end, where it is undone. An error: the run cannot go on.
     pub(crate) async fn strike(&mut self, strike: &Strike) -> io::Result<()> {
         self.progress(strike.answers).await;
         self.note(strike);
@@ -260,6 +263,11 @@ impl Hand {
         self.disk_fails("sync -wal 0 1")?;
         let code = self.server.end_within(PROGRESS).await?;
         self.disk_fails("")?;
+        let code = match code {
+            // It may have failed in this very moment, and the server be about to end.
+            None => self.server.end_within(LAST_MOMENT).await?,
+            ended => ended,
+        };
         match code {
             None => Ok(()),
             Some(Some(IO_ERROR)) => {

@@ -9,8 +9,7 @@ const EVERY: Duration = Duration::from_secs(30);
 
 /// What is still to come.
 pub(crate) struct Progress {
-    seconds: u64,
-    kills: u64,
+    wish: Wish,
     terminal: bool,
     last: Duration,
 }
@@ -18,7 +17,7 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(wish: &Wish) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { seconds: wish.seconds, kills: wish.kills, terminal, last: Duration::ZERO }
+        Self { wish: *wish, terminal, last: Duration::ZERO }
     }
 
     pub(crate) fn show(&mut self, elapsed: Duration, kills: u64, history: &History) {
@@ -28,13 +27,15 @@ impl Progress {
         }
         self.last = elapsed;
         let line = format!(
-            "{} of {} s, {kills} of {} kills, {} sends answered, {} outstanding, {} changes",
+            "{} of {} s, {kills} of {} kills, {} of {} sends answered, {} outstanding, {} of {} changes",
             elapsed.as_secs(),
-            self.seconds,
-            self.kills,
+            self.wish.seconds,
+            self.wish.kills,
             history.answered(),
+            self.wish.sends,
             history.outstanding(),
-            history.changed()
+            history.changed(),
+            self.wish.commits
         );
         if self.terminal { eprint!("\r{line}\x1b[K") } else { eprintln!("{line}") }
     }

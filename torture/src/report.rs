@@ -40,7 +40,11 @@ fn render(results: &[RunResult]) -> String {
     if !sabotage.is_empty() {
         page.push_str(&sabotaged(&sabotage));
     }
-    for result in results.iter().filter(|result| !["torture", "sabotage"].contains(&result.kind.as_str())) {
+    let measured: Vec<&RunResult> = results.iter().filter(|result| result.kind == "measured").collect();
+    if !measured.is_empty() {
+        page.push_str(&timed(&measured));
+    }
+    for result in results.iter().filter(|result| !["torture", "sabotage", "measured"].contains(&result.kind.as_str())) {
         page.push_str(&other(result));
     }
     page
@@ -118,6 +122,25 @@ fn tortured(runs: &[&RunResult]) -> String {
     page
 }
 
+/// What was timed apart from faults: the rows that each result brings.
+fn timed(results: &[&RunResult]) -> String {
+    let mut page = "\n## Measured\n\nEach on a server of its own (`./scripts/torture --full --measure all`).\n\n\
+                    | figure | measured | wanted | begun | source |\n|---|---:|---|---|---|\n"
+        .to_owned();
+    for result in results {
+        let rows = result.more.get("rows").and_then(Value::as_array);
+        for row in rows.into_iter().flatten() {
+            let cell = |at: usize| row.get(at).map_or_else(String::new, plain);
+            let (figure, value, wanted) = (cell(0), cell(1), cell(2));
+            line(&mut page, &format!("| {figure} | {value} | {wanted} | {} | {} |", result.date, result.commit));
+        }
+    }
+    if let Some(result) = results.last() {
+        line(&mut page, &format!("\nWith {}.", versions(result)));
+    }
+    page
+}
+
 fn other(result: &RunResult) -> String {
     let mut page = format!("\n## {}\n\n", result.kind);
     let more = result.more.iter().filter(|(name, _)| *name != "versions").map(|(name, value)| format!("{name} {}", plain(value)));
@@ -189,13 +212,17 @@ mod tests {
         };
         let mut images = RunResult::begin("powercut", 0, Path::new("none"));
         images.count("images", 5000);
-        let page = render(&[images, run(900, 0), run(200, 1)]);
+        let mut ready = RunResult::begin("measured", 0, Path::new("none"));
+        "abcdef".clone_into(&mut ready.commit);
+        ready.more.insert("rows".to_owned(), serde_json::json!([["ready", "7 ms", "≤ 1,000 ms"]]));
+        let page = render(&[images, ready, run(900, 0), run(200, 1)]);
         for wanted in [
             "| kills with sends outstanding | 1,100 | ≥ 1,000 |",
             "| `lost` | 1 |",
             "| kill | 1,100 |",
             "| start of a killed server to taking connections: median / p99 / longest of 4 | 0.1 / 900.0 / 900.0 ms | |",
             "## powercut",
+            "| ready | 7 ms | ≤ 1,000 ms | 1970-01-01T00:00:00Z | abcdef |",
             "| images | 5,000 |",
         ] {
             assert!(page.contains(wanted), "{wanted} in:\n{page}");

@@ -110,8 +110,10 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>, stop: &S
     let ending = async {
         torment(&wish, &town, &mut hand, strikes, stop).await?;
         hand.heal();
+        eprintln!("coming to rest");
         phase.send_replace(Phase::Settle);
         let settled = timeout(most, rest(&town)).await.is_ok();
+        eprintln!("everybody tells what they have");
         phase.send_replace(Phase::End);
         let farewell = async { while actors.join_next().await.is_some() {} };
         let told = timeout(FAREWELL, farewell).await.is_ok();
@@ -125,6 +127,7 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>, stop: &S
     history.record(What::End { settled });
     history.flush()?;
     let seconds = history.now() / 1_000_000;
+    eprintln!("checking {} lines", history.lines());
     let verdict = Checker::read(&path)?;
     if stop.asked() {
         return if broken.is_some() { Err(stop::stopped()) } else { Ok(Outcome { verdict, history: path, result: None }) };

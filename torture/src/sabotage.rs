@@ -18,9 +18,9 @@ pub(crate) const VARIABLE: &str = "TORTURE_SABOTAGE";
 /// Seconds of each run, at least.
 const SECONDS: u64 = 14;
 /// And at most, where deeds are waited for.
-const SECONDS_MAX: u64 = 120;
+const SECONDS_MAX: u64 = 60;
 /// Accepted changes of groups where they bring it to light: those that the groups were founded with, and some more.
-const CHANGES: u64 = 60;
+const CHANGES: u64 = 40;
 
 /// What `--sabotage` takes: a class, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

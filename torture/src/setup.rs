@@ -85,7 +85,8 @@ pub(crate) async fn gather(
         let at = |dev: u32| (dev - shape.persons) as usize;
         let (first, last) = (at(members[0]), at(members[members.len() - 1]));
         let mut founding = light[first].sign_in(&routes[first]).await?;
-        let id = found(&mut founding, &light[first], &light[first + 1..=last], now_ms).await?;
+        let id = timeout(DEADLINE, found(&mut founding, &light[first], &light[first + 1..=last], now_ms)).await;
+        let id = id.map_err(|_| SetupError("a ring is not founded in time".to_owned()))??;
         founding.close().await;
         let g = u32::try_from(circles.len()).unwrap_or(u32::MAX);
         let group: [u8; 32] = id.as_ref().try_into().map_err(|_| SetupError("a group id is not 32 bytes".to_owned()))?;
@@ -132,7 +133,7 @@ async fn people(
         circles.push(Circle { id, hosts: hosts.to_vec(), guests });
     }
     for client in clients {
-        client.close().await;
+        timeout(DEADLINE, client.close()).await.map_err(|_| SetupError("a person's client does not close".to_owned()))?;
     }
     Ok(circles)
 }

@@ -56,9 +56,9 @@ impl Shape {
         ring_devices: 12,
         ring_senders: 3,
         window: 8,
-        ring_pause_ms: 60,
+        ring_pause_ms: 100,
         person_pause_ms: 90,
-        changes: 45,
+        changes: 55,
         comings: 12,
     };
 

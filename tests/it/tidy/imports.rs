@@ -89,10 +89,10 @@ const CLI_DOORS: &[(&str, &[&str])] = &[
 
 /// The same for the torture.
 const TORTURE_DOORS: &[(&str, &[&str])] = &[
-    ("clap", &["args.rs", "main.rs", "nemesis.rs", "sabotage.rs"]),
+    ("clap", &["args.rs", "main.rs", "measure/mod.rs", "nemesis.rs", "sabotage.rs"]),
     ("rusqlite", &["look.rs"]),
     ("rustix", &["nemesis.rs", "server.rs"]),
-    ("tempfile", &["run.rs"]),
+    ("tempfile", &["measure/street.rs", "run.rs"]),
 ];
 
 #[test]
