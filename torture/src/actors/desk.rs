@@ -163,7 +163,8 @@ fn op_of(text: &str) -> Option<u64> {
     text.strip_prefix("op ")?.parse().ok()
 }
 
-fn short(authenticator: &[u8]) -> String {
+/// As much of an authenticator as tells states apart.
+pub(super) fn short(authenticator: &[u8]) -> String {
     HEXLOWER.encode(&authenticator[..authenticator.len().min(16)])
 }
 

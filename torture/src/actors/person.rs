@@ -9,7 +9,10 @@ use tokio::{
     time::{Instant, interval, sleep, sleep_until},
 };
 
-use super::{Phase, Phases, Town, desk::Desk};
+use super::{
+    Phase, Phases, Town,
+    desk::{Desk, short},
+};
 use crate::{
     history::{Kind, What},
     random::Stream,
@@ -174,8 +177,8 @@ impl Person {
             _ if draw < 16 && circle.guests.contains(&self.dev) => (Kind::Leave, Some(self.dev)),
             _ => (Kind::Update, None),
         };
-        let id = self.town.history.number();
-        self.town.history.record(What::Change { id, dev: self.dev, g, kind, whom });
+        let (id, dev) = (self.town.history.number(), self.dev);
+        self.town.history.record(What::Change { id, dev, g, kind, whom });
         let (client, town, group) = (client.clone(), Arc::clone(&self.town), circle.id);
         let names: Vec<String> = whom.map(|whom| town.names[whom as usize].clone()).into_iter().collect();
         changes.spawn(async move {
@@ -186,7 +189,13 @@ impl Person {
                 Kind::Update | Kind::Create => client.update(group).await,
             };
             match done {
-                Ok(()) => town.history.record(What::ChangeOk { id }),
+                Ok(()) => {
+                    town.history.record(What::ChangeOk { id });
+                    // At once: a client that finds out that its state is nobody else's does not stay in it.
+                    if let Ok((epoch, auth)) = client.epoch_authenticator(group).await {
+                        town.history.record(What::Epoch { dev, g, epoch, auth: short(&auth) });
+                    }
+                }
                 // Nobody knows: the client was closed, or the connection ended before the answer.
                 Err(Error::Closed | Error::Network(_) | Error::Timeout) => {}
                 Err(error) => town.history.record(What::ChangeFail { id, why: error.to_string() }),

@@ -54,7 +54,6 @@ pub(super) async fn run(args: &Args, seed: u64, result: &mut RunResult) -> io::R
         () = telling => {}
     }
     let mut ready = Vec::new();
-    let mut stored = 0;
     for kill in 1..=kills {
         let (answered, mut pouring) = pour(&street, ENDLESS);
         let enough = async {
@@ -69,11 +68,16 @@ pub(super) async fn run(args: &Args, seed: u64, result: &mut RunResult) -> io::R
         poured.map_err(io::Error::other)?;
         server.kill().await?;
         pouring.shutdown().await;
-        stored = look::entries(&server.data()).map_err(io::Error::other)?;
         let took = server.restart().await?;
-        eprintln!("kill {kill} of {kills}, {stored} entries: {} ms", took.as_millis());
+        eprintln!("kill {kill} of {kills}: {} ms", took.as_millis());
         ready.push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
+    // Only now: to count them is to read them all, and the server was to find them as a kill leaves them.
+    let code = server.terminate().await?;
+    if code != Some(0) {
+        return Err(io::Error::other(format!("the server ended with {code:?} on SIGTERM: {}", server.last_words())));
+    }
+    let stored = look::entries(&server.data()).map_err(io::Error::other)?;
     let spread = Spread::of(&ready);
     result.count("entries", stored);
     spread.figures("ready").into_iter().for_each(|(name, value)| result.count(&name, value));
