@@ -6,6 +6,7 @@ mod copying;
 mod disk;
 mod job;
 mod readers;
+mod transaction;
 mod wal;
 mod writer;
 
@@ -15,4 +16,5 @@ pub(super) use copying::{Order, counts};
 pub(super) use disk::free_bytes;
 pub(super) use job::{Job, Mode, Task};
 pub(super) use readers::{Readers, Reads};
-pub(super) use writer::{AfterCommit, Published, Txn, Writer, WriterQueue};
+pub(super) use transaction::{AfterCommit, Published, Txn};
+pub(super) use writer::{Writer, WriterQueue};

@@ -10,61 +10,22 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, backup::Backup};
-use sovereign_proto::log::Kind;
+use rusqlite::{Connection, backup::Backup};
 use tokio::sync::watch;
 
 use super::{
     Answer, Job, Mode, Task,
     copying::{self, Order},
-    disk::Disk,
-    wal::Wal,
+    transaction::{AfterCommit, Books, Txn},
 };
 use crate::{
-    clock::monotonic,
-    ids::LogId,
     metrics::WriterMetrics,
     order::InPlace,
-    store::{
-        connection,
-        known::Known,
-        ledger::Ledger,
-        options::Options,
-        places::Placing,
-        receipts::{Moved, Step},
-        tail::Tail,
-        types::{StoreError, StoredEntry},
-        usage::Usage,
-        values::Sql,
-    },
+    store::{ledger::Ledger, options::Options, places::Placing, types::StoreError, values::Sql},
 };
 
 /// Quiet time after which the write-ahead log is emptied.
 const IDLE: Duration = Duration::from_secs(2);
-
-/// What a job works on: the open transaction and what the writer knows by heart.
-pub(in crate::store) struct Txn<'a> {
-    pub(in crate::store) db: &'a Connection,
-    pub(in crate::store) known: &'a mut Known,
-    pub(in crate::store) ledger: &'a mut Ledger,
-    pub(in crate::store) placing: &'a mut Placing,
-    pub(in crate::store) usage: &'a mut Usage,
-    /// What live sessions may read from memory once the transaction is durable.
-    pub(in crate::store) published: &'a mut Vec<Published>,
-    /// Who has got further, once the transaction is durable. A job that is taken back may leave its steps: whoever is
-    /// told of one looks up where it led.
-    pub(in crate::store) moved: &'a mut Vec<Step>,
-    pub(in crate::store) options: &'a Options,
-}
-
-/// Who learns of a transaction when it is durable, before its callers do.
-pub(in crate::store) struct AfterCommit {
-    pub(in crate::store) tail: Arc<Tail>,
-    pub(in crate::store) moved: Moved,
-}
-
-/// The next entry of a log, for the tail.
-pub(in crate::store) type Published = (LogId, Arc<StoredEntry>);
 
 /// The way to the writer. The thread ends when the last of these is gone.
 #[derive(Clone)]
@@ -120,33 +81,15 @@ struct Desk {
     waiting: Receiver<Waiting>,
     /// A copy that is to be made next.
     ordered: Option<Order>,
-    known: Known,
-    ledger: Ledger,
-    placing: Placing,
-    usage: Usage,
-    published: Vec<Published>,
-    moved: Vec<Step>,
-    options: Options,
-    after: AfterCommit,
-    disk: Disk,
-    wal: Wal,
-    metrics: Arc<WriterMetrics>,
+    books: Books,
     failed: watch::Sender<bool>,
-}
-
-/// The batch cannot be committed.
-enum Aborted {
-    /// The disk is full: nothing was written, and the next batch may fare better.
-    Full,
-    /// Nothing this process says about the database can be trusted any more.
-    Broken(rusqlite::Error),
 }
 
 impl Writer {
     /// A writer, and the way to it. Nothing is written before [`Writer::spawn`] or a [`Writer::turn`].
     pub(in crate::store) fn new(
         db: Connection,
-        (ledger, placing): (Ledger, Placing),
+        indexes: (Ledger, Placing),
         directory: PathBuf,
         options: Options,
         after: AfterCommit,
@@ -154,24 +97,8 @@ impl Writer {
         failed: watch::Sender<bool>,
     ) -> (Self, WriterQueue) {
         let (queue, waiting) = sync_channel(options.queue);
-        // What cannot be asked now fails with the first batch.
-        let wal = Wal::new(db.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(connection::PAGE_BYTES));
-        let desk = Desk {
-            waiting,
-            ordered: None,
-            known: Known::default(),
-            ledger,
-            placing,
-            usage: Usage::default(),
-            published: Vec::new(),
-            moved: Vec::new(),
-            options,
-            after,
-            disk: Disk::new(directory, options.free_bytes, options.disk_reserve),
-            wal,
-            metrics,
-            failed,
-        };
+        let books = Books::new(&db, indexes, directory, options, after, metrics);
+        let desk = Desk { waiting, ordered: None, books, failed };
         (Self { db, desk }, WriterQueue(queue))
     }
 
@@ -218,8 +145,7 @@ impl Desk {
                 break;
             }
         }
-        let emptied = self.wal.empty(db);
-        self.outlived(emptied)
+        self.books.empty_log(db)
     }
 
     /// A batch, or a copy with all the batches beside it. True: there was the last job among them.
@@ -241,7 +167,8 @@ impl Desk {
     fn batch(&mut self, db: &Connection, first: Box<dyn Job>) -> Sql<bool> {
         let mut bytes = first.mode().bytes;
         let mut batch = vec![first];
-        while batch.len() < self.options.batch_jobs && bytes < self.options.batch_bytes {
+        let (most_jobs, most_bytes) = (self.books.options().batch_jobs, self.books.options().batch_bytes);
+        while batch.len() < most_jobs && bytes < most_bytes {
             match self.waiting.try_recv() {
                 Ok(Waiting::Job(job)) => {
                     bytes += job.mode().bytes;
@@ -252,7 +179,7 @@ impl Desk {
             }
         }
         let last = batch.iter().any(|job| job.mode().last);
-        self.commit(db, batch, bytes)?;
+        self.books.commit(db, batch, bytes)?;
         Ok(last)
     }
 
@@ -313,184 +240,14 @@ impl Desk {
             Err(TryRecvError::Disconnected) => return Ok(None),
             Err(TryRecvError::Empty) => {}
         }
-        if self.wal.is_dirty() {
+        if self.books.is_dirty() {
             match self.waiting.recv_timeout(IDLE) {
                 Ok(next) => return Ok(Some(next)),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) => {
-                    let emptied = self.wal.empty(db);
-                    self.outlived(emptied)?;
-                }
+                Err(RecvTimeoutError::Timeout) => self.books.empty_log(db)?,
             }
         }
         Ok(self.waiting.recv().ok())
-    }
-
-    /// What a checkpoint's failure means. A full disk leaves the log as it was, and the next one may fare better. Any other
-    /// may be a sync that failed: what the system has thrown away by then cannot be told, and a second one would succeed
-    /// without it. So nothing is tried again on these files before they are opened anew.
-    fn outlived(&mut self, checkpoint: Sql<()>) -> Sql<()> {
-        match checkpoint {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-                tracing::warn!("a checkpoint found no room and is tried again later");
-                self.disk.filled();
-                Ok(())
-            }
-            ended => ended,
-        }
-    }
-
-    /// One transaction. Every job of the batch is answered, whatever happens; an error means that no more may be taken.
-    fn commit(&mut self, db: &Connection, mut batch: Vec<Box<dyn Job>>, bytes: usize) -> Sql<()> {
-        let mut verdicts = Vec::with_capacity(batch.len());
-        let started = monotonic();
-        match self.transact(db, &mut batch, &mut verdicts) {
-            Ok(()) => {
-                let messages = self.published.iter().filter(|(_, entry)| entry.kind == Kind::Message).count();
-                self.metrics.committed(batch.len(), messages as u64, started.elapsed());
-                self.after.tail.publish(self.published.drain(..));
-                self.after.moved.publish(self.moved.drain(..));
-                let jobs = batch.len();
-                for (job, verdict) in batch.into_iter().zip(verdicts) {
-                    job.answer(verdict);
-                }
-                #[cfg(feature = "sabotage")]
-                commit_late(db)?;
-                self.known.bound();
-                self.ledger.committed();
-                self.placing.committed();
-                self.usage.committed(monotonic());
-                self.disk.wrote(bytes);
-                let noted = self.wal.committed(db, jobs, bytes, self.disk.was_low());
-                self.outlived(noted)
-            }
-            Err(aborted) => {
-                self.published.clear();
-                self.moved.clear();
-                self.known.clear();
-                self.ledger.rolled_back();
-                self.placing.rolled_back();
-                self.usage.rolled_back();
-                let (verdict, result) = match aborted {
-                    Aborted::Full => {
-                        self.disk.filled();
-                        (StoreError::DiskLow, roll_back(db))
-                    }
-                    Aborted::Broken(error) => (StoreError::Failed, Err(error)),
-                };
-                let verdict = if result.is_err() { StoreError::Failed } else { verdict };
-                batch.into_iter().for_each(|job| job.answer(Err(verdict)));
-                result
-            }
-        }
-    }
-
-    fn transact(
-        &mut self,
-        db: &Connection,
-        batch: &mut [Box<dyn Job>],
-        verdicts: &mut Vec<Result<(), StoreError>>,
-    ) -> Result<(), Aborted> {
-        let refusal =
-            if self.disk.is_low() { Some(StoreError::DiskLow) } else { self.wal.refuses_growth().then_some(StoreError::LogLong) };
-        let all = self.wal.refuses_all();
-        execute(db, "BEGIN IMMEDIATE")?;
-        let jobs = batch.len();
-        let last = batch.iter().any(|job| job.mode().last);
-        for job in batch {
-            let mode = job.mode();
-            verdicts.push(match refusal {
-                Some(error) if mode.grows || (all && !mode.last) => Err(error),
-                _ if job.is_behind() => Err(StoreError::Busy),
-                _ if mode.guarded => self.run_guarded(db, job.as_mut())?,
-                _ => Ok(self.run(db, job.as_mut()).map_err(aborted)?),
-            });
-        }
-        self.known.write_back(db).map_err(aborted)?;
-        self.usage.write(db, monotonic(), last).map_err(aborted)?;
-        if refusal.is_none() {
-            self.ledger.settle(db, jobs).map_err(aborted)?;
-            self.placing.settle(db, jobs).map_err(aborted)?;
-        }
-        #[cfg(feature = "sabotage")]
-        if crate::sabotage::breaks("early_ack") && self.published.iter().any(|(_, entry)| entry.kind == Kind::Message) {
-            return Ok(());
-        }
-        execute(db, "COMMIT")
-    }
-
-    fn run(&mut self, db: &Connection, job: &mut dyn Job) -> Sql<()> {
-        job.run(&mut Txn {
-            db,
-            known: &mut self.known,
-            ledger: &mut self.ledger,
-            placing: &mut self.placing,
-            usage: &mut self.usage,
-            published: &mut self.published,
-            moved: &mut self.moved,
-            options: &self.options,
-        })
-    }
-
-    /// A job that fails in the middle takes back what it did, and nothing else.
-    fn run_guarded(&mut self, db: &Connection, job: &mut dyn Job) -> Result<Result<(), StoreError>, Aborted> {
-        self.known.write_back(db).map_err(aborted)?;
-        let (published, placed, used) = (self.published.len(), self.placing.mark(), self.usage.mark());
-        execute(db, "SAVEPOINT job")?;
-        match self.run(db, job) {
-            Ok(()) => {
-                execute(db, "RELEASE job")?;
-                Ok(Ok(()))
-            }
-            Err(error) if is_of_the_job(&error) => {
-                tracing::error!(%error, "a verb met a contradiction and was taken back");
-                self.published.truncate(published);
-                self.placing.take_back(placed);
-                self.usage.back_to(used);
-                self.known.clear();
-                execute(db, "ROLLBACK TO job")?;
-                execute(db, "RELEASE job")?;
-                Ok(Err(StoreError::Failed))
-            }
-            Err(error) => Err(aborted(error)),
-        }
-    }
-}
-
-fn execute(db: &Connection, statement: &str) -> Result<(), Aborted> {
-    db.prepare_cached(statement).and_then(|mut statement| statement.execute([])).map(drop).map_err(aborted)
-}
-
-/// The transaction that stands open because its answers went out first.
-#[cfg(feature = "sabotage")]
-fn commit_late(db: &Connection) -> Sql<()> {
-    const FAR_TOO_LATE: Duration = Duration::from_millis(60);
-    if db.is_autocommit() {
-        return Ok(());
-    }
-    thread::sleep(FAR_TOO_LATE);
-    db.execute_batch("COMMIT")
-}
-
-fn roll_back(db: &Connection) -> Sql<()> {
-    // The engine may have rolled back by itself.
-    if db.is_autocommit() { Ok(()) } else { db.execute_batch("ROLLBACK") }
-}
-
-fn aborted(error: rusqlite::Error) -> Aborted {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Aborted::Full,
-        _ => Aborted::Broken(error),
-    }
-}
-
-/// The statement was at fault, not the engine: a constraint, a value of another type than expected.
-fn is_of_the_job(error: &rusqlite::Error) -> bool {
-    match error.sqlite_error_code() {
-        Some(code) => {
-            matches!(code, ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig | ErrorCode::Unknown)
-        }
-        None => true,
     }
 }
 
