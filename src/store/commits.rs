@@ -225,8 +225,9 @@ impl Txn<'_> {
     fn check_messages(&self, plan: &CommitPlan, hashes: &Hashes, group_no: i64, device_no: i64) -> Sql<bool> {
         let mut ids = HashSet::new();
         for (message, hash) in plan.messages.iter().zip(&hashes.messages) {
-            let known = self.sent(group_no, device_no, message.client_id)?.is_some() || !ids.insert(message.client_id);
-            if known || self.is_sent_by_another(group_no, device_no, hash)? {
+            let sending = self.sending(group_no, device_no, message.client_id, *hash);
+            let known = self.sent(&sending)?.is_some() || !ids.insert(message.client_id);
+            if known || self.is_sent_by_another(&sending)? {
                 return Ok(false);
             }
         }
@@ -265,7 +266,8 @@ impl Txn<'_> {
             self.forget_add_task(group.no, committer.no)?;
         }
         for (message, hash) in plan.messages.into_iter().zip(&hashes.messages) {
-            self.append_message((plan.group, group.no), (committer, plan.committer.device_id), message, *hash, plan.now)?;
+            let sending = self.sending(group.no, committer.no, message.client_id, *hash);
+            self.append_message(plan.group, (committer, plan.committer.device_id), message, &sending, plan.now)?;
         }
         self.known.forget_group(&plan.group);
         self.known.forget_senders();

@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     engine::Txn,
     filter::Filter,
+    pairs::Pairs,
     types::Hash,
     values::{Sql, U, int, uint},
 };
@@ -28,6 +29,8 @@ use crate::{
     entropy,
     ids::{ClientId, Seq},
 };
+
+static INDEX: LazyLock<Pairs> = LazyLock::new(|| Pairs::by("INSERT OR IGNORE INTO sent_keys (key, sent_no)"));
 
 /// Keys that each job of a batch moves to the index: twice what a message brings.
 const MOVED_PER_JOB: usize = 4;
@@ -39,6 +42,16 @@ pub(super) struct Sent {
     pub(super) time: UnixMs,
     /// A proposal, under the start of its hash.
     pub(super) handshake: bool,
+}
+
+/// Something that a device sends to a group, with the keys it is looked for by, and remembered under once it is stored.
+pub(super) struct Sending {
+    pub(super) group_no: i64,
+    pub(super) device_no: i64,
+    pub(super) client_id: ClientId,
+    pub(super) entry_hash: Hash,
+    by_id: i64,
+    by_entry: i64,
 }
 
 /// Keys with the numbers of their rows.
@@ -142,12 +155,11 @@ impl Ledger {
             self.moving = Some(Moving { keys, sorted, moved: 0, newest_no: self.next_no - 1 });
         }
         let Some(moving) = &mut self.moving else { return Ok(()) };
-        let mut insert = db.prepare_cached("INSERT OR IGNORE INTO sent_keys (key, sent_no) VALUES (?1, ?2)")?;
-        for (key, no) in moving.sorted.iter().skip(moving.moved).take(jobs * MOVED_PER_JOB) {
-            self.filter.insert(*key);
-            insert.execute([key, no])?;
-            moving.moved += 1;
-        }
+        let left = &moving.sorted[moving.moved..];
+        let some = &left[..left.len().min(jobs * MOVED_PER_JOB)];
+        some.iter().for_each(|(key, _)| self.filter.insert(*key));
+        INDEX.insert(db, some)?;
+        moving.moved += some.len();
         if moving.is_done() {
             db.prepare_cached("UPDATE ledger SET indexed_to = ?1")?.execute([moving.newest_no])?;
         }
@@ -242,10 +254,18 @@ impl Moving {
 }
 
 impl Txn<'_> {
-    /// What the device sent to the group under that id.
-    pub(super) fn sent(&self, group_no: i64, device_no: i64, client_id: ClientId) -> Sql<Option<Sent>> {
+    /// What is to be sent under that id.
+    pub(super) fn sending(&self, group_no: i64, device_no: i64, client_id: ClientId, entry_hash: Hash) -> Sending {
+        let by_id = self.ledger.id_key(group_no, device_no, client_id);
+        let by_entry = self.ledger.entry_key(group_no, start(&entry_hash));
+        Sending { group_no, device_no, client_id, entry_hash, by_id, by_entry }
+    }
+
+    /// What the device sent to the group under that id before.
+    pub(super) fn sent(&self, sending: &Sending) -> Sql<Option<Sent>> {
+        let Sending { group_no, device_no, client_id, by_id, .. } = sending;
         let sent = |row: &Row<'_>| Ok(Sent { seq: uint(row, 0)?, time: uint(row, 1)?, handshake: row.get(2)? });
-        self.ledger.find(self.db, self.ledger.id_key(group_no, device_no, client_id), |no| {
+        self.ledger.find(self.db, *by_id, |no| {
             self.db
                 .prepare_cached(
                     "SELECT seq, time, handshake FROM sent WHERE sent_no = ?1 AND log_no = ?2 AND device_no = ?3 AND client_id = ?4",
@@ -256,37 +276,39 @@ impl Txn<'_> {
     }
 
     /// Whether the same entry came from another device, of which this one can only be a copy.
-    pub(super) fn is_sent_by_another(&self, group_no: i64, device_no: i64, entry_hash: &Hash) -> Sql<bool> {
-        let entry_hash = start(entry_hash);
-        let found = self.ledger.find(self.db, self.ledger.entry_key(group_no, entry_hash), |no| {
+    pub(super) fn is_sent_by_another(&self, sending: &Sending) -> Sql<bool> {
+        let Sending { group_no, device_no, entry_hash, by_entry, .. } = sending;
+        let found = self.ledger.find(self.db, *by_entry, |no| {
             self.db
                 .prepare_cached("SELECT 1 FROM sent WHERE sent_no = ?1 AND log_no = ?2 AND entry_hash = ?3 AND device_no <> ?4")?
-                .exists(params![no, group_no, &entry_hash[..], device_no])
+                .exists(params![no, group_no, &start(entry_hash)[..], device_no])
                 .map(|exists| exists.then_some(()))
         })?;
         Ok(found.is_some())
     }
 
     /// Remembers what was sent under a client id that is not known yet.
-    pub(super) fn remember(
-        &mut self,
-        group_no: i64,
-        device_no: i64,
-        client_id: ClientId,
-        sent: &Sent,
-        entry_hash: &Hash,
-    ) -> Sql<()> {
-        let (no, entry_hash) = (self.ledger.next_no, start(entry_hash));
-        self.db
-            .prepare_cached(
+    pub(super) fn remember(&mut self, sending: &Sending, sent: &Sent) -> Sql<()> {
+        let Sending { group_no, device_no, client_id, entry_hash, by_id, by_entry } = sending;
+        let no = self.ledger.next_no;
+        self.insert_sent
+            .get(
+                self.db,
                 "INSERT INTO sent (sent_no, log_no, device_no, client_id, handshake, seq, time, entry_hash)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
-            .execute(params![no, group_no, device_no, client_id, sent.handshake, U(sent.seq), U(sent.time), &entry_hash[..]])?;
+            .execute(params![
+                no,
+                group_no,
+                device_no,
+                client_id,
+                sent.handshake,
+                U(sent.seq),
+                U(sent.time),
+                &start(entry_hash)[..]
+            ])?;
         self.ledger.next_no += 1;
-        let by_id = self.ledger.id_key(group_no, device_no, client_id);
-        let by_entry = self.ledger.entry_key(group_no, entry_hash);
-        self.ledger.fresh.extend([(by_id, no), (by_entry, no)]);
+        self.ledger.fresh.extend([(*by_id, no), (*by_entry, no)]);
         Ok(())
     }
 }

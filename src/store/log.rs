@@ -68,8 +68,9 @@ impl Txn<'_> {
             SenderRef::Handshake(hash) => Some(hash),
         };
         let entry_no = self.placing.place(place(log_no, seq));
-        self.db
-            .prepare_cached(
+        self.insert_entry
+            .get(
+                self.db,
                 "INSERT INTO entries (entry_no, place, time, kind, sender, sender_ref, entry_hash, previous_hash, body, body_no, expires_at, urgent)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?

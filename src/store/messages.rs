@@ -6,7 +6,7 @@ use super::{
     Answer, Store,
     engine::Txn,
     known::{KnownDevice, KnownGroup},
-    ledger::Sent,
+    ledger::{Sending, Sent},
     log::NewEntry,
     types::{Append, AppendOutcome, Hash, NewMessage, Quota, SenderRef},
     values::Sql,
@@ -36,7 +36,8 @@ impl Txn<'_> {
         let (Some(group), Some(sender)) = (self.group(append.group)?, self.device(append.sender)?) else {
             return Ok(AppendOutcome::NotFound);
         };
-        let known = self.sent(group.no, sender.no, append.message.client_id)?;
+        let sending = self.sending(group.no, sender.no, append.message.client_id, entry_hash);
+        let known = self.sent(&sending)?;
         #[cfg(feature = "sabotage")]
         let known = known.filter(|_| !crate::sabotage::breaks("duplicate_effect"));
         if let Some(sent) = known {
@@ -52,11 +53,10 @@ impl Txn<'_> {
         if let Some(outcome) = self.over_quota(group.no, sender.account_no, append.message.ciphertext.len())? {
             return Ok(outcome);
         }
-        if self.is_sent_by_another(group.no, sender.no, &entry_hash)? {
+        if self.is_sent_by_another(&sending)? {
             return Ok(AppendOutcome::Conflict);
         }
-        let seq =
-            self.append_message((append.group, group.no), (sender, append.sender), append.message, entry_hash, append.now)?;
+        let seq = self.append_message(append.group, (sender, append.sender), append.message, &sending, append.now)?;
         Ok(AppendOutcome::Accepted { seq, time: append.now })
     }
 
@@ -74,21 +74,20 @@ impl Txn<'_> {
     /// Stores a message that was admitted, and remembers its client id.
     pub(super) fn append_message(
         &mut self,
-        (group, group_no): (GroupId, i64),
+        group: GroupId,
         (sender, sender_id): (KnownDevice, DeviceId),
         message: NewMessage,
-        entry_hash: Hash,
+        sending: &Sending,
         time: UnixMs,
     ) -> Sql<Seq> {
         let NewMessage { client_id, ciphertext: body, ttl_ms, urgent } = message;
-        let (sender_no, sender_account) = (sender.no, sender.account_no);
+        self.charge(sender.account_no, body.len())?;
         let (sender_ref, removes) = (SenderRef::Message(client_id), Box::default());
-        let sender = Some((sender_no, sender_id));
+        let (sender, entry_hash) = (Some((sender.no, sender_id)), sending.entry_hash);
         let (kind, expires_at) = (Kind::Message, ttl_ms.map(|ttl| time.saturating_add(ttl)));
-        self.charge(sender_account, body.len())?;
         let entry = NewEntry { time, kind, sender, sender_ref, entry_hash, body, body_no: None, removes, expires_at, urgent };
-        let seq = self.append_entry(LogId::Group(group), group_no, entry)?;
-        self.remember(group_no, sender_no, client_id, &Sent { seq, time, handshake: false }, &entry_hash)?;
+        let seq = self.append_entry(LogId::Group(group), sending.group_no, entry)?;
+        self.remember(sending, &Sent { seq, time, handshake: false })?;
         Ok(seq)
     }
 }

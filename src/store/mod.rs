@@ -32,6 +32,7 @@ mod operator;
 mod options;
 mod overview;
 mod pages;
+mod pairs;
 mod places;
 mod proposals;
 mod receipts;

@@ -13,14 +13,17 @@ use std::{
     collections::{BTreeMap, HashSet},
     ops::RangeInclusive,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::values::Sql;
+use super::{pairs::Pairs, values::Sql};
+
+/// A generation that begins its way again meets what it left there: the same pairs, as an entry's number never changes.
+static INDEX: LazyLock<Pairs> = LazyLock::new(|| Pairs::by("INSERT OR IGNORE INTO places (place, entry_no)"));
 
 /// Places that move to the index for each job of a batch, and for each entry.
 const MOVED_FOR_ONE: usize = 2;
@@ -129,12 +132,6 @@ impl Places {
     }
 }
 
-/// A generation that begins its way again meets what it left there.
-fn insert(db: &Connection, place: i64, entry_no: i64) -> Sql<()> {
-    let sql = "INSERT OR REPLACE INTO places (place, entry_no) VALUES (?1, ?2)";
-    db.prepare_cached(sql)?.execute([place, entry_no]).map(drop)
-}
-
 /// Numbers in the index have their entries: both go together.
 fn walk_disk(
     db: &Connection,
@@ -224,9 +221,7 @@ impl Placing {
         if fresh.len() >= generation {
             // Now and at once: a server that never runs long enough would have more to read with every start.
             let transaction = db.unchecked_transaction()?;
-            for (place, entry_no) in std::mem::take(&mut fresh) {
-                insert(&transaction, place, entry_no)?;
-            }
+            INDEX.insert(&transaction, &std::mem::take(&mut fresh).into_iter().collect::<Vec<_>>())?;
             transaction.execute("UPDATE placed SET placed_to = ?1", [next_no - 1])?;
             transaction.commit()?;
         }
@@ -267,17 +262,17 @@ impl Placing {
         let Some(moving) = &mut self.moving else { return Ok(()) };
         // Faster than others come, also where one job brings many.
         let most = jobs.max(self.placed.len()) * MOVED_FOR_ONE;
-        let some: Vec<(i64, i64)> =
+        let mut some: Vec<(i64, i64)> =
             memory.moving.range(moving.next..).take(most).map(|(place, entry_no)| (*place, *entry_no)).collect();
         drop(memory);
-        let deleted: HashSet<i64> = self.deleted.iter().copied().collect();
-        for (place, entry_no) in &some {
-            if !deleted.contains(place) {
-                insert(db, *place, *entry_no)?;
-            }
-            moving.next = place + 1;
+        let all = some.len() < most;
+        moving.next = some.last().map_or(moving.next, |(place, _)| place + 1);
+        if !self.deleted.is_empty() {
+            let deleted: HashSet<i64> = self.deleted.iter().copied().collect();
+            some.retain(|(place, _)| !deleted.contains(place));
         }
-        if some.len() < most {
+        INDEX.insert(db, &some)?;
+        if all {
             moving.arrived = true;
             db.prepare_cached("UPDATE placed SET placed_to = ?1")?.execute([moving.newest_no])?;
         }

@@ -50,7 +50,8 @@ impl Txn<'_> {
     ) -> Sql<ProposeOutcome> {
         let (Some(known), Some(sender)) = (self.group(group)?, self.device(device)?) else { return Ok(ProposeOutcome::NotFound) };
         let key = ClientId::try_from(&hash[..16]).expect("half of a hash has the length of a client id");
-        if let Some(sent) = self.sent(known.no, sender.no, key)? {
+        let sending = self.sending(known.no, sender.no, key, log::entry_hash(Kind::Proposal, &body));
+        if let Some(sent) = self.sent(&sending)? {
             return Ok(if sent.handshake { ProposeOutcome::Duplicate { seq: sent.seq } } else { ProposeOutcome::NotFound });
         }
         // Who is leaving sends nothing any more, but may still propose to go.
@@ -71,14 +72,14 @@ impl Txn<'_> {
         if self.db.prepare_cached(sql)?.query_one([known.no], |row| row.get::<_, i64>(0))? >= PROPOSALS_MAX {
             return Ok(ProposeOutcome::TooMany);
         }
-        let entry_hash = log::entry_hash(Kind::Proposal, &body);
+        let entry_hash = sending.entry_hash;
         let (sender_ref, removes) = (SenderRef::Handshake(hash), Box::default());
         let from = Some((sender.no, device));
         let (time, kind, body_no, expires_at) = (now, Kind::Proposal, None, None);
         let entry =
             NewEntry { time, kind, sender: from, sender_ref, entry_hash, body, body_no, removes, expires_at, urgent: false };
         let seq = self.append_entry(LogId::Group(group), known.no, entry)?;
-        self.remember(known.no, sender.no, key, &Sent { seq, time: now, handshake: true }, &entry_hash)?;
+        self.remember(&sending, &Sent { seq, time: now, handshake: true })?;
         self.db.prepare_cached("INSERT INTO proposals (log_no, seq) VALUES (?1, ?2)")?.execute(params![known.no, U(seq)])?;
         Ok(ProposeOutcome::Accepted { seq })
     }

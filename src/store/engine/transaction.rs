@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{CachedStatement, Connection, ErrorCode};
 use sovereign_proto::log::Kind;
 
 use super::{Job, disk::Disk, wal::Wal};
@@ -37,6 +37,22 @@ pub(in crate::store) struct Txn<'a> {
     /// told of one looks up where it led.
     pub(in crate::store) moved: &'a mut Vec<Step>,
     pub(in crate::store) options: &'a Options,
+    pub(in crate::store) insert_entry: Once<'a>,
+    pub(in crate::store) insert_sent: Once<'a>,
+}
+
+/// A statement that nearly every job executes, looked up once a transaction.
+#[derive(Default)]
+pub(in crate::store) struct Once<'a>(Option<CachedStatement<'a>>);
+
+impl<'a> Once<'a> {
+    /// The statement of this text, which is the same each time.
+    pub(in crate::store) fn get(&mut self, db: &'a Connection, sql: &str) -> Sql<&mut CachedStatement<'a>> {
+        match &mut self.0 {
+            Some(statement) => Ok(statement),
+            none => Ok(none.insert(db.prepare_cached(sql)?)),
+        }
+    }
 }
 
 /// Who learns of a transaction when it is durable, before its callers do.
@@ -175,15 +191,17 @@ impl Books {
         execute(db, "BEGIN IMMEDIATE")?;
         let jobs = batch.len();
         let last = batch.iter().any(|job| job.mode().last);
+        let mut txn = self.begun(db);
         for job in batch {
             let mode = job.mode();
             verdicts.push(match refusal {
                 Some(error) if mode.grows || (all && !mode.last) => Err(error),
                 _ if job.is_behind() => Err(StoreError::Busy),
-                _ if mode.guarded => self.run_guarded(db, job.as_mut())?,
-                _ => Ok(self.run(db, job.as_mut()).map_err(aborted)?),
+                _ if mode.guarded => txn.run_guarded(job.as_mut())?,
+                _ => Ok(job.run(&mut txn).map_err(aborted)?),
             });
         }
+        drop(txn);
         self.known.write_back(db).map_err(aborted)?;
         self.usage.write(db, monotonic(), last).map_err(aborted)?;
         if refusal.is_none() {
@@ -197,8 +215,9 @@ impl Books {
         execute(db, "COMMIT")
     }
 
-    fn run(&mut self, db: &Connection, job: &mut dyn Job) -> Sql<()> {
-        job.run(&mut Txn {
+    /// What the jobs of a transaction that has begun work on.
+    fn begun<'a>(&'a mut self, db: &'a Connection) -> Txn<'a> {
+        Txn {
             db,
             known: &mut self.known,
             ledger: &mut self.ledger,
@@ -207,17 +226,21 @@ impl Books {
             published: &mut self.published,
             moved: &mut self.moved,
             options: &self.options,
-        })
+            insert_entry: Once::default(),
+            insert_sent: Once::default(),
+        }
     }
+}
 
+impl Txn<'_> {
     /// A job that fails in the middle takes back what it did, and nothing else.
-    fn run_guarded(&mut self, db: &Connection, job: &mut dyn Job) -> Result<Result<(), StoreError>, Aborted> {
-        self.known.write_back(db).map_err(aborted)?;
+    fn run_guarded(&mut self, job: &mut dyn Job) -> Result<Result<(), StoreError>, Aborted> {
+        self.known.write_back(self.db).map_err(aborted)?;
         let (published, placed, used) = (self.published.len(), self.placing.mark(), self.usage.mark());
-        execute(db, "SAVEPOINT job")?;
-        match self.run(db, job) {
+        execute(self.db, "SAVEPOINT job")?;
+        match job.run(self) {
             Ok(()) => {
-                execute(db, "RELEASE job")?;
+                execute(self.db, "RELEASE job")?;
                 Ok(Ok(()))
             }
             Err(error) if is_of_the_job(&error) => {
@@ -226,8 +249,8 @@ impl Books {
                 self.placing.take_back(placed);
                 self.usage.back_to(used);
                 self.known.clear();
-                execute(db, "ROLLBACK TO job")?;
-                execute(db, "RELEASE job")?;
+                execute(self.db, "ROLLBACK TO job")?;
+                execute(self.db, "RELEASE job")?;
                 Ok(Err(StoreError::Failed))
             }
             Err(error) => Err(aborted(error)),
