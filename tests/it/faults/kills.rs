@@ -4,10 +4,9 @@ use std::{fs, os::unix::process::ExitStatusExt as _, path::Path};
 
 use rusqlite::Connection;
 use rustix::process::Signal;
-use tokio::process::Command;
 
 use super::sent::{Sent, back};
-use crate::harness::{TestServer, faulty_disk::FaultyDisk, scene::pair, within};
+use crate::harness::{TestServer, faulty_disk::FaultyDisk, scene::pair, server::unconfigured, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_in_a_checkpoint_loses_nothing() {
@@ -94,7 +93,7 @@ async fn a_kill_in_a_backup_leaves_a_whole_one_or_none() {
 
 /// Whether an operator's verb came to its end; else it was killed.
 async fn verb(arguments: &[&str], data: &Path, disk: &FaultyDisk) -> bool {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sovereign"));
+    let mut command = unconfigured(Path::new(env!("CARGO_BIN_EXE_sovereign")));
     let output = command.args(arguments).arg("--data").arg(data).envs(disk.environment()).output();
     let output = within("a verb", output).await.expect("it starts");
     let killed = output.status.signal() == Some(Signal::KILL.as_raw());

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::memory::{Peak, TOLERATED};
 use crate::harness::{
-    Raw, TestServer,
+    Carrier, Raw, TestServer,
     tls::{tls, tls_on},
     within,
 };
@@ -255,7 +255,8 @@ async fn a_token_that_is_not_good_opens_nothing_and_says_nothing_about_why() {
 
 #[tokio::test]
 async fn one_address_gets_its_share_whatever_it_says_of_itself_and_others_get_theirs() {
-    let server = TestServer::start_with(&["--connections-per-address-max", "4"]).await;
+    // An exchange session takes two places, its own and that of the connection that carries it: its unit tests count them.
+    let server = TestServer::over(Carrier::WebSocket, &["--connections-per-address-max", "4"]).await;
     let (mut ada, _) = Raw::sign_up(&server, "ada").await;
     let mut held = Vec::new();
     for _ in 0..3 {

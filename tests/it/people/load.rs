@@ -11,7 +11,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::harness::{TestServer, eventually, sov, within};
+use crate::harness::{Carrier, TestServer, eventually, sov, within};
+
+/// The load measures WebSockets, and does without where they are cut.
+const MEASURED: Carrier = Carrier::WebSocket;
 
 fn command(place: &TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(sov::binary());
@@ -40,7 +43,7 @@ fn count(report: &Value, name: &str) -> u64 {
 
 #[tokio::test]
 async fn everything_that_is_accepted_is_delivered_beside_idle_ones_and_a_storm() {
-    let server = TestServer::start().await;
+    let server = TestServer::over(MEASURED, &[]).await;
     let (link, pid) = (server.invite().await, server.pid().to_string());
     let parts = ["--pairs", "5", "--idle", "50", "--reconnect-storm", "20", "--duration", "2", "--pid", &pid];
     let (code, report, error) = load(&[&[link.as_str()], &parts[..]].concat()).await;
@@ -75,8 +78,8 @@ async fn a_schedule_is_kept_in_groups_on_a_server_of_ones_own() {
 
 #[tokio::test]
 async fn a_server_that_dies_under_the_load_loses_nothing_and_the_load_says_so() {
-    let mut server =
-        TestServer::start_with(&["--messages-per-second-max", "1000000", "--requests-per-second-max", "1000000"]).await;
+    let unlimited = ["--messages-per-second-max", "1000000", "--requests-per-second-max", "1000000"];
+    let mut server = TestServer::over(MEASURED, &unlimited).await;
     let link = server.invite().await;
     let place = tempfile::tempdir().expect("a temporary directory");
     let running =

@@ -131,9 +131,9 @@ async fn devices_of_a_person_are_one() {
     bob.person.raw.until_shown(&keys, PresenceState::Away).await;
     laptop.show(PresenceState::Online).await;
     bob.person.raw.until_shown(&keys, PresenceState::Online).await;
-    drop(laptop);
+    laptop.hang_up().await;
     bob.person.raw.until_shown(&keys, PresenceState::Away).await;
-    drop(ada.person.raw);
+    ada.person.raw.hang_up().await;
     bob.person.raw.until_shown(&keys, PresenceState::Offline).await;
 }
 
