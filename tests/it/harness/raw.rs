@@ -260,8 +260,8 @@ impl Raw {
         self.frame(signal_frame(group_id, ciphertext)).await;
     }
 
-    /// The ciphertexts of the signals that have come by the time the server answers, other pushes passed over. Asked
-    /// more than once, because answers do not wait for what else is to be sent.
+    /// The ciphertexts of the signals that have come by the time the server answers, other pushes passed over: to show that
+    /// none has come. Whoever should have heard some waits for them ([`Raw::hears`]), since answers wait for nothing else.
     pub async fn signals(&mut self) -> Vec<Bytes> {
         for _ in 0..10 {
             self.call(v1::PingRequest { client_time_ms: 0 }).await.unwrap_or_else(|failure| panic!("{}", failure.message));
@@ -269,6 +269,14 @@ impl Raw {
         let pushes = std::mem::take(&mut self.pushes);
         let signal = |push| if let push::Body::Signal(signal) = push { Some(signal.ciphertext) } else { None };
         pushes.into_iter().filter_map(signal).collect()
+    }
+
+    /// Waits for these signals, and shows that no other one comes with them.
+    pub async fn hears(&mut self, ciphertexts: &[&str]) {
+        for ciphertext in ciphertexts {
+            assert_eq!(self.next_signal().await.ciphertext, ciphertext.as_bytes());
+        }
+        assert!(self.signals().await.is_empty(), "and nothing else");
     }
 
     /// The next signal, other pushes passed over.
