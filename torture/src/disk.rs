@@ -5,11 +5,13 @@ use std::{
     ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-/// The library's source; its own page says how rules look.
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/native/faulty_disk.c");
+#[path = "../../tests/native/compile.rs"]
+mod native;
+
+/// Of `faulty_disk.c`, whose own page says how rules look.
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/native");
 
 /// The disk under one server.
 pub(crate) struct Disk {
@@ -21,17 +23,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// Below `directory`. `scratch`: where the library and the rules are put.
     pub(crate) fn below(directory: &Path, scratch: &Path) -> io::Result<Self> {
-        let library = scratch.join("faulty_disk.so");
-        let compiled =
-            Command::new("cc").args(["-std=c11", "-O2", "-shared", "-fPIC", "-o"]).arg(&library).args([SOURCE, "-ldl"]).status();
-        match compiled {
-            Ok(status) if status.success() => {}
-            Ok(status) => return Err(io::Error::other(format!("{SOURCE} does not compile ({status})"))),
-            Err(error) => {
-                let text = format!("disk faults need a C compiler, as the server's build does: cc: {error}");
-                return Err(io::Error::new(error.kind(), text));
-            }
-        }
+        let library = native::library(Path::new(SOURCES), "faulty_disk", scratch)?;
         Ok(Self { library, directory: directory.canonicalize()?, rules: scratch.join("rules") })
     }
 

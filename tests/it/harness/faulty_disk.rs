@@ -4,12 +4,13 @@ use std::{
     fs,
     io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
-    process::Command,
     sync::OnceLock,
 };
 
 use bytes::{Buf as _, Bytes};
 use tempfile::TempDir;
+
+use super::native;
 
 /// What the library is told, and what it has told so far. Processes that carry its environment share one record.
 pub struct FaultyDisk {
@@ -115,24 +116,12 @@ impl Record {
     }
 }
 
-/// The library, compiled where it has not been yet.
+/// The library, compiled once a process.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/faulty_disk.c");
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native");
         let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let (library, fresh) = (target.join("faulty_disk.so"), target.join(format!("faulty_disk-{}.so", std::process::id())));
-        let age = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
-        if age(&library) < age(&source) {
-            let compiler = Command::new("cc")
-                .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
-                .args([&fresh, &source])
-                .arg("-ldl")
-                .status()
-                .expect("there is a C compiler: the server's build needs one too");
-            assert!(compiler.success(), "{} does not compile", source.display());
-            fs::rename(&fresh, &library).expect("the library takes its place");
-        }
-        library
+        native::library(&sources, "faulty_disk", target).expect("the library compiles")
     })
 }

@@ -19,6 +19,7 @@ use sovereign::{
 };
 
 use super::story;
+use crate::harness::native;
 
 /// Names the seed that this process is to run.
 const SEED: &str = "SIMULATED_SEED";
@@ -153,14 +154,6 @@ fn number(name: &str) -> Option<u64> {
 
 /// Compiles the library by which a process draws everything from its seed.
 fn seeded_library() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/seeded.c");
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(place).expect("the target directory can be written");
-    let library = place.join("seeded.so");
-    // Made beside it first: another process may load it now.
-    let made = place.join(format!("seeded-{}-{:?}.so", std::process::id(), thread::current().id()));
-    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O2", "-o"]).arg(&made).arg(&source).arg("-ldl").status();
-    assert!(compiled.is_ok_and(|status| status.success()), "cc compiles {}", source.display());
-    fs::rename(&made, &library).expect("it can be renamed");
-    library
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native");
+    native::library(&sources, "seeded", Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("the library compiles")
 }
