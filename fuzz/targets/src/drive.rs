@@ -1,9 +1,9 @@
 //! Runs a target on the corpus and on inputs made of it.
 
 use std::{
-    env, fmt, fs,
+    fmt, fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -30,7 +30,8 @@ pub struct Finding {
     seed: u64,
     /// Which input after the corpus; `None`: one of the corpus.
     case: Option<usize>,
-    kept: PathBuf,
+    /// `None`: it could not be kept.
+    kept: Option<PathBuf>,
     what: String,
 }
 
@@ -38,7 +39,11 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { target, seed, case, kept, what } = self;
         let which = case.map_or_else(|| "an input of the corpus".to_owned(), |case| format!("seed {seed}, case {case}"));
-        write!(f, "{target}: {which}: {what}\nthe input is kept: ./scripts/fuzz --replay {} {target}", kept.display())
+        write!(f, "{target}: {which}: {what}")?;
+        match kept {
+            Some(kept) => write!(f, "\nthe input is kept: ./scripts/fuzz --replay {} {target}", kept.display()),
+            None => write!(f, "\nthe input could not be kept"),
+        }
     }
 }
 
@@ -68,9 +73,24 @@ fn attempt(target: Target, data: &[u8], seed: u64, case: Option<usize>) -> Resul
     let Err(panic) = catch_unwind(AssertUnwindSafe(|| (target.run)(data))) else { return Ok(()) };
     let text = panic.downcast_ref::<String>().cloned();
     let what = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    let name = Sha256::digest(data).iter().take(6).fold(target.name.to_owned(), |name, byte| format!("{name}{byte:02x}"));
-    let kept = env::temp_dir().join(format!("sovereign-fuzz-{name}"));
     // Where it cannot be kept, seed and case still lead to it.
-    let _lost = fs::write(&kept, data);
+    let kept = keep(target, data).ok();
     Err(Finding { target: target.name, seed, case, kept, what: what.unwrap_or_default() })
+}
+
+/// Where cargo-fuzz keeps what it finds.
+fn keep(target: Target, data: &[u8]) -> io::Result<PathBuf> {
+    let directory = artifacts().join(target.name);
+    fs::create_dir_all(&directory)?;
+    let name = Sha256::digest(data).iter().take(6).fold("crash-".to_owned(), |name, byte| format!("{name}{byte:02x}"));
+    let kept = directory.join(name);
+    fs::write(&kept, data)?;
+    Ok(kept)
+}
+
+/// `fuzz/artifacts`.
+#[must_use]
+pub fn artifacts() -> PathBuf {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    fuzz.join("artifacts")
 }

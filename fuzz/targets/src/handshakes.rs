@@ -30,6 +30,23 @@ pub(crate) fn group() -> &'static PublicState {
     &STATE
 }
 
+/// Why a seed of these targets is refused that was good when it was made; nothing is asked of others. Inputs are made of
+/// seeds: where those are refused at the door, nothing behind it is ever reached.
+#[must_use]
+pub fn refusal(target: &str, name: &str, data: &[u8]) -> Option<String> {
+    let refused = match (target, name) {
+        ("headers", "message") => inspect_message(data).err(),
+        ("headers", _) => inspect_handshake(data).err(),
+        ("key_package", _) => check_key_package(data, bob().leaf(), &bob().public(), now_ms(), name == "last_resort").err(),
+        ("group_info", "new") => check_new_group(GROUP, ada().leaf(), &ada().public(), data).err(),
+        ("group_info", _) => PublicState::load(data, &[]).err(),
+        ("proposal", _) => check_proposal(group(), bob().leaf(), data).err(),
+        ("commit", _) => check_commit(group(), &bundle(&parts(data)), now_ms()).err(),
+        _ => None,
+    };
+    refused.map(|refused| format!("{refused:?}"))
+}
+
 /// The clear headers of messages.
 pub(crate) fn headers(data: &[u8]) {
     let _message = inspect_message(data);
@@ -59,19 +76,23 @@ pub(crate) fn proposal(data: &[u8]) {
 /// A commit of Ada's, with its Welcome and `GroupInfo`.
 pub(crate) fn commit(data: &[u8]) {
     let parts = parts(data);
-    let part = |index: usize| parts.get(index).copied().unwrap_or_default();
-    let (ada, state) = (ada(), group());
-    let input = CommitInput {
-        group: GROUP,
-        committer: ada.leaf(),
-        device_key: &ada.public(),
-        commit: part(0),
-        welcome: part(1),
-        group_info: part(2),
-        removals: &[],
-    };
+    let (input, state) = (bundle(&parts), group());
     if let Ok(checked) = check_commit(state, &input, now_ms()) {
         assert_eq!(checked.from_epoch, state.epoch(), "a commit of another epoch was taken");
     }
     assert_eq!(state.epoch(), 1, "a check changes nothing");
+}
+
+fn bundle<'a>(parts: &[&'a [u8]]) -> CommitInput<'a> {
+    static KEY: LazyLock<[u8; 32]> = LazyLock::new(|| ada().public());
+    let part = |index: usize| parts.get(index).copied().unwrap_or_default();
+    CommitInput {
+        group: GROUP,
+        committer: ada().leaf(),
+        device_key: &KEY,
+        commit: part(0),
+        welcome: part(1),
+        group_info: part(2),
+        removals: &[],
+    }
 }

@@ -23,7 +23,7 @@ mod raw {
     pub use super::people::Keys;
 }
 
-pub use self::drive::drive;
+pub use self::{drive::drive, handshakes::refusal};
 
 /// A target.
 #[derive(Clone, Copy)]

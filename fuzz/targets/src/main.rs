@@ -7,7 +7,7 @@ use sovereign_fuzz_targets::{TARGETS, Target, corpus, drive, seeds, target};
 
 /// Feeds decoders and the session's state machine with inputs made of the corpus, until something is wrong or time is up.
 ///
-/// Exits with 0 when nothing was found and with 70 when something was: the input is kept, and --replay runs it again.
+/// Exits with 0 when nothing was found and with 70 when something was: the input is kept in fuzz/artifacts/TARGET, and --replay runs it again.
 #[derive(Parser)]
 #[command(name = "./scripts/fuzz")]
 struct Arguments {

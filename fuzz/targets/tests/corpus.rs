@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use sovereign_fuzz_targets::{TARGETS, corpus, drive, drive::Until, target};
+use sovereign_fuzz_targets::{TARGETS, corpus, drive, drive::Until, refusal, target};
 
 /// Changed by whoever wants other inputs in the normal run.
 const SEED: u64 = 20_261_121;
@@ -52,4 +52,15 @@ fn every_target_is_tested_has_seeds_and_is_known_to_cargo_fuzz() {
         let bytes: usize = corpus::files(&corpus::directory().join(name)).iter().map(|(_, seed)| seed.len()).sum();
         assert!(bytes < 16 * 1024, "the seeds of {name} have {bytes} bytes");
     }
+}
+
+#[test]
+fn what_was_good_when_the_corpus_was_made_is_still_taken() {
+    let mut refused = Vec::new();
+    for target in TARGETS {
+        for (name, seed) in corpus::files(&corpus::directory().join(target.name)) {
+            refused.extend(refusal(target.name, &name, &seed).map(|why| format!("{}/{name}: {why}", target.name)));
+        }
+    }
+    assert!(refused.is_empty(), "make the corpus anew: ./scripts/fuzz --write-seeds fuzz/corpus\n{}", refused.join("\n"));
 }
