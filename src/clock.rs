@@ -11,6 +11,8 @@ use std::{
 /// Milliseconds since the Unix epoch.
 pub type UnixMs = u64;
 
+/// 1 January 2026: this software is younger, so a clock before it is wrong. Generations of restored stores are counted from it.
+pub const EPOCH_MS: UnixMs = 1_767_225_600_000;
 /// How far the machine's clock may run ahead of what has passed before it counts as moved.
 const STEP_MS: u64 = 60 * 60 * 1000;
 /// How long a clock that was moved ahead has to stay there until it is believed.

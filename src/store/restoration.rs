@@ -16,10 +16,11 @@ use super::{
     types::Hash,
     values::{Blob, Sql, U, uint},
 };
-use crate::{clock::UnixMs, ids::LogId};
+use crate::{
+    clock::{EPOCH_MS, UnixMs},
+    ids::LogId,
+};
 
-/// 1 January 2026: generations of restored stores are seconds since then, so that two restores of one backup differ.
-const EPOCH_MS: UnixMs = 1_767_225_600_000;
 /// Entries that a log may have had, on average, in each second since then: a restored log goes on behind all of them.
 const SEQS_PER_GENERATION: u64 = 1 << 10;
 /// Seqs have 40 bits, which lasts until the year 2060.
@@ -58,6 +59,7 @@ pub fn restore(path: &Path, now: UnixMs) -> Result<Restored, OpenError> {
 
 fn forget_what_may_have_been(db: &Transaction<'_>, now: UnixMs) -> Result<Restored, OpenError> {
     let before = db.query_one("SELECT store_generation FROM meta", [], |row| uint(row, 0))?;
+    // Seconds, so that two restores of one backup differ.
     let generation = (now.saturating_sub(EPOCH_MS) / 1000).max(before + 1);
     if now < EPOCH_MS || generation > GENERATION_MAX {
         return Err(OpenError::Engine(

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::{Finding, Patient};
 use crate::{
+    clock::EPOCH_MS,
     command::{duration, manifest::DATABASE},
     store::{self, Census, Depth, Examination, OpenError},
 };
@@ -12,8 +13,6 @@ use crate::{
 const LOOKED_THROUGH: u64 = 256 << 20;
 /// Clocks that differ by this much are right.
 const TOLERANCE_MS: u64 = 5 * 60 * 1000;
-/// 1 January 2026: no machine of today is before it.
-const TODAY_MS: u64 = 1_767_225_600_000;
 /// A share of devices that run low on key packages that is worth a warning.
 const LOW_SHARE: u64 = 4;
 
@@ -69,7 +68,7 @@ fn found(patient: &Patient<'_>, examination: &Examination, depth: Depth) -> Vec<
 
 fn clock(patient: &Patient<'_>, newest_ms: u64) -> Finding {
     let remedy = "set it, and keep it right: timedatectl set-ntp true";
-    if patient.now < TODAY_MS {
+    if patient.now < EPOCH_MS {
         Finding::problem("clock", "stands before 2026", remedy)
     } else if newest_ms > patient.now + TOLERANCE_MS {
         let behind = duration::show((newest_ms - patient.now) / 1000);
