@@ -1,5 +1,6 @@
-//! Back-off for guesses: of passwords per account name, and of passwords and invites per address. Nobody is locked out:
-//! a device that signs in by its key never passes here.
+//! Back-off for guesses: of passwords per account name, and of passwords and invites per address; and of the old password
+//! by an account's own devices, apart from what strangers guess. Nobody is locked out: a device that signs in by its key
+//! never passes here.
 
 use std::{
     collections::HashMap,
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::Instant;
+use crate::{clock::Instant, ids::AccountId};
 
 /// Wrong guesses that cost nothing but the check itself.
 const FREE: u32 = 10;
@@ -30,10 +31,12 @@ pub struct TooMany {
 }
 
 /// Whose guesses are counted.
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum Guesser {
-    /// Everybody who guesses this account's password.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Guesser {
+    /// Everybody who guesses the password of the account of this name, whether there is one or not.
     Name(String),
+    /// The devices of this account.
+    Account(AccountId),
     /// An IPv4 address, or an IPv6 /64.
     Address(IpAddr),
 }
@@ -54,10 +57,10 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Whether a guess may be made now.
-    pub fn check(&self, address: IpAddr, name: Option<&str>, now: Instant) -> Result<(), TooMany> {
+    /// Whether a guess may be made now that counts for all of these.
+    pub fn check(&self, guessers: &[Guesser], now: Instant) -> Result<(), TooMany> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = guessers(address, name).filter_map(|guesser| records.get(&guesser)).map(|record| record.until).max();
+        let until = guessers.iter().filter_map(|guesser| records.get(guesser)).map(|record| record.until).max();
         match until.map(|until| until.saturating_duration_since(now)) {
             Some(wait) if !wait.is_zero() => {
                 Err(TooMany { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1) })
@@ -67,14 +70,14 @@ impl Attempts {
     }
 
     /// A guess was wrong.
-    pub fn wrong(&self, address: IpAddr, name: Option<&str>, now: Instant) {
+    pub fn wrong(&self, guessers: &[Guesser], now: Instant) {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if records.len() >= REMEMBERED {
             forget(&mut records, now);
         }
-        for guesser in guessers(address, name) {
+        for guesser in guessers {
             let fresh = Record { wrong: 0, last: now, until: now };
-            let record = records.entry(guesser).or_insert(fresh);
+            let record = records.entry(guesser.clone()).or_insert(fresh);
             if now.saturating_duration_since(record.last) > FORGOTTEN {
                 *record = fresh;
             }
@@ -88,12 +91,15 @@ impl Attempts {
     }
 }
 
-fn guessers(address: IpAddr, name: Option<&str>) -> impl Iterator<Item = Guesser> {
-    let address = match address {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-        IpAddr::V4(_) => address,
-    };
-    std::iter::once(Guesser::Address(address)).chain(name.map(|name| Guesser::Name(name.to_owned())))
+impl Guesser {
+    /// Whoever guesses from this address.
+    #[must_use]
+    pub fn address(address: IpAddr) -> Self {
+        Self::Address(match address {
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+            IpAddr::V4(_) => address,
+        })
+    }
 }
 
 fn forget<K: Hash + Eq>(records: &mut HashMap<K, Record>, now: Instant) {
@@ -111,35 +117,40 @@ mod tests {
     use super::*;
     use crate::clock::monotonic;
 
-    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    fn of(address: [u8; 4], name: Option<&str>) -> Vec<Guesser> {
+        let name = name.map(|name| Guesser::Name(name.to_owned()));
+        std::iter::once(Guesser::address(address.into())).chain(name).collect()
+    }
 
     #[tokio::test(start_paused = true)]
     async fn guessing_slows_down_and_rest_forgives() {
         let attempts = Attempts::default();
         let mut now = monotonic();
+        let (here, anybody) = (of([127, 0, 0, 1], Some("ada")), of([127, 0, 0, 1], None));
         for _ in 0..FREE {
-            assert_eq!(attempts.check(ADDRESS, Some("ada"), now), Ok(()));
-            attempts.wrong(ADDRESS, Some("ada"), now);
+            assert_eq!(attempts.check(&here, now), Ok(()));
+            attempts.wrong(&here, now);
         }
         for wait in [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
-            assert_eq!(attempts.check(ADDRESS, Some("ada"), now), Ok(()));
-            attempts.wrong(ADDRESS, Some("ada"), now);
-            assert_eq!(attempts.check(ADDRESS, None, now), Err(TooMany { retry_after_ms: wait }));
-            let elsewhere = IpAddr::from([192, 0, 2, 1]);
-            assert!(attempts.check(elsewhere, Some("ada"), now).is_err(), "the name is protected from every address");
-            assert_eq!(attempts.check(elsewhere, Some("bob"), now), Ok(()), "others notice nothing");
+            assert_eq!(attempts.check(&here, now), Ok(()));
+            attempts.wrong(&here, now);
+            assert_eq!(attempts.check(&anybody, now), Err(TooMany { retry_after_ms: wait }));
+            let elsewhere = [192, 0, 2, 1];
+            assert!(attempts.check(&of(elsewhere, Some("ada")), now).is_err(), "the name is protected from every address");
+            assert_eq!(attempts.check(&of(elsewhere, Some("bob")), now), Ok(()), "others notice nothing");
+            assert_eq!(attempts.check(&[Guesser::Account(AccountId([1; 16]))], now), Ok(()), "nor do devices that are there");
             now += Duration::from_millis(wait);
         }
         now += FORGOTTEN + Duration::from_millis(1);
-        attempts.wrong(ADDRESS, Some("ada"), now);
-        assert_eq!(attempts.check(ADDRESS, Some("ada"), now), Ok(()));
+        attempts.wrong(&here, now);
+        assert_eq!(attempts.check(&here, now), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn memory_is_bounded() {
         let (attempts, now) = (Attempts::default(), monotonic());
         for number in 0..200_000_u32 {
-            attempts.wrong(IpAddr::from(number.to_be_bytes()), None, now + Duration::from_millis(number.into()));
+            attempts.wrong(&of(number.to_be_bytes(), None), now + Duration::from_millis(number.into()));
         }
         assert!(attempts.records.lock().expect("not poisoned").len() <= REMEMBERED);
     }

@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 
 use super::{Handle, admission, parse};
 use crate::{
-    auth::proof,
+    auth::{attempts::Guesser, proof},
     caller::Device,
+    clock::monotonic,
     refusal::{CloseCode, Refusal},
     server::Server,
 };
@@ -23,9 +24,14 @@ impl Handle for ChangePasswordRequest {
         let old = Zeroizing::new(self.old_password);
         let new = parse::new_password(self.new_password)?.ok_or_else(|| Refusal::invalid("a password has 8 to 256 bytes"))?;
         proof::check(&server.auth.key.server_id(), &device, PURPOSE_CHANGE_PASSWORD, self.proof.as_ref())?;
+        // As at the door: whoever has got hold of a device has not the password yet.
+        let guesser = Guesser::Account(device.account);
+        let _turn = server.auth.turns.take(&guesser)?;
+        server.auth.attempts.check(std::slice::from_ref(&guesser), monotonic())?;
         let account = server.store.account(device.account).await?.ok_or_else(admission::refused)?;
         let had_one = account.password_hash.is_some();
         if (had_one || !old.is_empty()) && !server.auth.passwords.verify(account.password_hash, old).await? {
+            server.auth.attempts.wrong(&[guesser], monotonic());
             return Err(Refusal::forbidden("the old password is not good"));
         }
         let hash = server.auth.passwords.hash(new).await?;

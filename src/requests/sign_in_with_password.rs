@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Handle, admission, parse};
 use crate::{
-    auth::proof,
+    auth::{attempts::Guesser, proof},
     caller::{Device, Guest},
     clock::monotonic,
     ids::AccountId,
@@ -34,19 +34,20 @@ impl Handle for SignInWithPasswordRequest {
         let (address, now) = (connection.address, server.clock.now_ms());
         // What is no username at all is counted by its address only: nobody's text of any length is remembered.
         let username = parse::username(&self.username).ok();
-        let guessed = username.as_deref();
+        let guessed = username.clone().map(Guesser::Name);
         // Taken before the count is read, and held until this guess is in it.
-        let _turn = guessed.map(|name| server.auth.turns.take(name)).transpose()?;
-        server.auth.attempts.check(address, guessed, monotonic())?;
+        let _turn = guessed.as_ref().map(|name| server.auth.turns.take(name)).transpose()?;
+        let guessers: Vec<_> = guessed.clone().into_iter().chain([Guesser::address(address)]).collect();
+        server.auth.attempts.check(&guessers, monotonic())?;
         // Unknown, disabled and without a password cost and say the same as a wrong password.
-        let account = match username.clone() {
+        let account = match username {
             Some(username) => server.store.account_by_name(username).await?.filter(|account| account.enabled),
             None => None,
         };
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let good = server.auth.passwords.verify(hash, password).await?;
         let Some(account) = account.filter(|_| good) else {
-            server.auth.attempts.wrong(address, guessed, monotonic());
+            server.auth.attempts.wrong(&guessers, monotonic());
             return Err(Refusal::unauthenticated("name or password is not good"));
         };
         match server.store.enrol_pending(account.account_id, new, now).await? {

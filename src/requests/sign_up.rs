@@ -10,7 +10,7 @@ use sovereign_proto::{
 
 use super::{Handle, admission, parse};
 use crate::{
-    auth::{proof, secret},
+    auth::{attempts::Guesser, proof, secret},
     caller::{Device, Guest},
     clock::monotonic,
     ids::{AccountId, DeviceId},
@@ -31,7 +31,7 @@ impl Handle for SignUpRequest {
             (_, code) => InviteUse::Code(secret::hash(code)),
         };
         let (address, now) = (connection.address, server.clock.now_ms());
-        server.auth.attempts.check(address, None, monotonic())?;
+        server.auth.attempts.check(&[Guesser::address(address)], monotonic())?;
         let identity_key = parse::key(&self.identity_key, "identity_key is not 32 bytes")?;
         let manifest = self.manifest.ok_or_else(|| Refusal::invalid("the manifest is missing"))?;
         let body = proof::check_manifest(&manifest, None, &identity_key).map_err(|error| Refusal::invalid(error.to_string()))?;
@@ -83,6 +83,6 @@ impl Handle for SignUpRequest {
 
 /// Counted as a guess; says the same of unknown, expired, revoked and used-up invites.
 fn bad_invite(server: &Server, address: IpAddr) -> Refusal {
-    server.auth.attempts.wrong(address, None, monotonic());
+    server.auth.attempts.wrong(&[Guesser::address(address)], monotonic());
     Refusal::forbidden("the invite is not good (any more): ask for a new one")
 }

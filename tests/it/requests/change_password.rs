@@ -49,3 +49,26 @@ async fn needs_the_old_password_the_devices_signature_and_a_fair_length() {
     let request = change(&ada, &keys, "first password", "short");
     assert_eq!(ada.refused(request).await, FailureCode::InvalidArgument);
 }
+
+#[tokio::test]
+async fn whoever_has_a_device_does_not_guess_the_password_by_it() {
+    let server = TestServer::start().await;
+    let (mut ada, keys) = Raw::sign_up(&server, "ada").await;
+    let request = change(&ada, &keys, "", "first password");
+    ada.call(request).await.expect("set");
+    let mut limited = None;
+    for number in 0..20 {
+        let request = change(&ada, &keys, &format!("guess {number}"), "a thief's password");
+        let failure = ada.call(request).await.err().expect("wrong");
+        if failure.code() == FailureCode::RateLimited {
+            limited = Some(failure);
+            break;
+        }
+        assert_eq!(failure.code(), FailureCode::Forbidden);
+    }
+    let limited = limited.expect("not twenty guesses in a row");
+    assert!(limited.retry_after_ms > 0, "it says when to come back");
+    let mut raw = Raw::connect(&server).await;
+    let request = enrol(&raw, &keys.further_device(), "ada", "first password");
+    raw.call(request).await.expect("what a device guesses shuts nobody out at the door");
+}
