@@ -13,8 +13,8 @@ use crate::{
     store::{ClaimOutcome, Membership, NewClaim},
 };
 
-/// When to come back after too many claims: those held are redeemed or expire within hours, not seconds.
-const CLAIM_AGAIN_MS: u64 = 10 * 60 * 1000;
+/// When to come back where a person has to answer first, of which nobody knows when.
+const PERSON_MS: u64 = 60 * 60 * 1000;
 
 impl Handle for ClaimKeyPackagesRequest {
     type Caller = Device;
@@ -54,13 +54,16 @@ impl Handle for ClaimKeyPackagesRequest {
             ClaimOutcome::Conflict => Err(Refusal::conflict("this claim_id stands for another claim")),
             ClaimOutcome::NotFound => Err(Refusal::not_found()),
             ClaimOutcome::TooLarge => Err(Refusal::too_large("these accounts have more than 256 devices: claim for fewer")),
-            ClaimOutcome::TooMany => Err(Refusal::rate_limited("too many key packages are claimed already", CLAIM_AGAIN_MS)),
-            ClaimOutcome::TooManyStrangers => Err(Refusal::rate_limited(
+            ClaimOutcome::TooMany { again_ms } => Err(Refusal::rate_limited(
+                "too many key packages are claimed already: they expire unless they are used",
+                again_ms,
+            )),
+            ClaimOutcome::TooManyStrangers { again_ms } => Err(Refusal::rate_limited(
                 "this account has written to many people who have not accepted it yet: wait for some of them",
-                CLAIM_AGAIN_MS,
+                again_ms.unwrap_or(PERSON_MS),
             )),
             ClaimOutcome::TooManyRequests => {
-                Err(Refusal::rate_limited("one of these people has too many open requests now", CLAIM_AGAIN_MS))
+                Err(Refusal::rate_limited("one of these people has too many open requests now", PERSON_MS))
             }
             ClaimOutcome::Blocked => Err(Refusal::forbidden("one of these people is blocked by this account")),
         }

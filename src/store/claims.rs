@@ -21,6 +21,9 @@ use crate::{
 /// How long a claim may be replayed and redeemed.
 pub(super) const CLAIM_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// Within which expired claims are deleted.
+const SWEPT_MS: u64 = 60 * 1000;
+
 /// A device to be claimed from.
 struct Target {
     account: AccountId,
@@ -58,8 +61,8 @@ impl Txn<'_> {
             Ok(targets) => targets,
             Err(outcome) => return Ok(outcome),
         };
-        if self.has_claimed_enough(claimer.no, &targets, new.now)? {
-            return Ok(ClaimOutcome::TooMany);
+        if let Some(oldest) = self.has_claimed_enough(claimer.no, &targets, new.now)? {
+            return Ok(ClaimOutcome::TooMany { again_ms: until_expired(oldest, new.now) });
         }
         self.hand_out(new, claimer, targets, request_hash)
     }
@@ -154,33 +157,36 @@ impl Txn<'_> {
             return Ok(Err(ClaimOutcome::TooLarge));
         }
         Ok(match self.exceeds(claimer.account_no, &strangers, new.now)? {
-            Some(Excess::Claimer) => Err(ClaimOutcome::TooManyStrangers),
+            Some(Excess::Claimer { oldest }) => {
+                Err(ClaimOutcome::TooManyStrangers { again_ms: oldest.map(|oldest| until_expired(oldest, new.now)) })
+            }
             Some(Excess::Target) => Err(ClaimOutcome::TooManyRequests),
             None => Ok(targets),
         })
     }
 
     /// Nobody empties somebody's stock, nor fills the store with claims. What a claim handed out counts until it is
-    /// redeemed, expired ones no longer.
-    fn has_claimed_enough(&self, claimer_no: i64, targets: &[Target], now: UnixMs) -> Sql<bool> {
-        let claims: u32 = self
+    /// redeemed, expired ones no longer. When the oldest one was made of those that are in the way.
+    fn has_claimed_enough(&self, claimer_no: i64, targets: &[Target], now: UnixMs) -> Sql<Option<UnixMs>> {
+        let count = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)?, uint(row, 1)?));
+        let (claims, oldest) = self
             .db
-            .prepare_cached("SELECT count(*) FROM claims WHERE claimer = ?1")?
-            .query_one([claimer_no], |row| row.get(0))?;
+            .prepare_cached("SELECT count(*), ifnull(min(claimed_at), 0) FROM claims WHERE claimer = ?1")?
+            .query_one([claimer_no], count)?;
         if claims >= CLAIMS_PER_DEVICE {
-            return Ok(true);
+            return Ok(Some(oldest));
         }
-        let sql = "SELECT count(*) FROM claim_items JOIN claims USING (claim_no)
+        let sql = "SELECT count(*), ifnull(min(claimed_at), 0) FROM claim_items JOIN claims USING (claim_no)
                    WHERE device_no = ?1 AND redeemed = 0 AND claimer = ?2 AND claimed_at > ?3";
         let mut held = self.db.prepare_cached(sql)?;
         for target in targets {
             let since = U(now.saturating_sub(CLAIM_MS));
-            let held: u32 = held.query_one(params![target.device_no, claimer_no, since], |row| row.get(0))?;
+            let (held, oldest) = held.query_one(params![target.device_no, claimer_no, since], count)?;
             if held >= if target.stranger { STRANGERS_CLAIMS_PER_TARGET } else { CLAIMS_PER_TARGET } {
-                return Ok(true);
+                return Ok(Some(oldest));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// The oldest package of a device, which leaves the stock, or its last resort, if that may be, which stays; reference
@@ -234,6 +240,11 @@ impl Txn<'_> {
         let sql = "UPDATE claim_items SET redeemed = 1, bytes = NULL WHERE item_no = ?1 AND redeemed = 0";
         Ok(self.db.prepare_cached(sql)?.execute([item_no])? == 1)
     }
+}
+
+/// How long a claim of then still counts. One that has expired does until it is swept away, which is soon.
+fn until_expired(claimed_at: UnixMs, now: UnixMs) -> u64 {
+    claimed_at.saturating_add(CLAIM_MS).saturating_sub(now).max(SWEPT_MS)
 }
 
 fn request_hash(claim: &NewClaim) -> Hash {

@@ -34,7 +34,10 @@ pub(super) enum Terms {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Excess {
     /// The claimer has asked enough strangers.
-    Claimer,
+    Claimer {
+        /// When the oldest claim was made that counts.
+        oldest: Option<UnixMs>,
+    },
     /// A stranger has been asked enough.
     Target,
 }
@@ -78,7 +81,10 @@ impl Txn<'_> {
             .collect::<Sql<_>>()?;
         asked.extend(strangers);
         if asked.len() > REQUESTS_PER_CLAIMER || self.relations_of(claimer_no)? + strangers.len() > RELATIONS_PER_ACCOUNT {
-            return Ok(Some(Excess::Claimer));
+            let sql = "SELECT min(claimed_at) FROM claim_items JOIN claims USING (claim_no)
+                       WHERE stranger = ?1 AND redeemed = 0 AND claimed_at > ?2";
+            let oldest: Option<i64> = self.db.prepare_cached(sql)?.query_one(params![claimer_no, since], |row| row.get(0))?;
+            return Ok(Some(Excess::Claimer { oldest: oldest.and_then(|oldest| UnixMs::try_from(oldest).ok()) }));
         }
         for stranger in strangers {
             if self.is_asked_enough(*stranger, claimer_no, since)? {

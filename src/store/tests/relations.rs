@@ -149,7 +149,7 @@ async fn strangers_get_no_last_resort_and_a_bounded_number_of_everything() {
     for id in 2..=u8::try_from(STRANGERS_CLAIMS_PER_TARGET).expect("small") {
         assert!(matches!(claim(id).await, ClaimOutcome::Claimed { .. }));
     }
-    assert!(matches!(claim(90).await, ClaimOutcome::TooMany));
+    assert!(matches!(claim(90).await, ClaimOutcome::TooMany { .. }));
     harness.relate(cleo, ann, RelationChange::Accept).await;
     assert!(matches!(claim(91).await, ClaimOutcome::Claimed { packages, .. } if packages.len() == 1));
 }
@@ -192,7 +192,7 @@ async fn one_account_asks_so_many_strangers_and_no_more() {
     for (id, some) in (0..).zip(first.chunks(64)) {
         assert!(matches!(harness.store.claim(claim(id, some)).await, Ok(ClaimOutcome::Claimed { .. })));
     }
-    assert!(matches!(harness.store.claim(claim(50, rest)).await, Ok(ClaimOutcome::TooManyStrangers)));
+    assert!(matches!(harness.store.claim(claim(50, rest)).await, Ok(ClaimOutcome::TooManyStrangers { .. })));
     assert!(matches!(harness.store.claim(claim(51, &first[..1])).await, Ok(ClaimOutcome::Claimed { .. })), "asked already");
     let tomorrow = NewClaim { now: START + DAY, ..claim(52, rest) };
     assert!(matches!(harness.store.claim(tomorrow).await, Ok(ClaimOutcome::Claimed { .. })), "claims last a day");

@@ -87,9 +87,16 @@ pub enum ClaimOutcome {
     /// More devices than one claim hands out for.
     TooLarge,
     /// The claimer has made as many claims as it may, or holds as many packages of one device as it may.
-    TooMany,
+    TooMany {
+        /// Milliseconds until the first of them expires.
+        again_ms: u64,
+    },
     /// The claimer has written to as many strangers as it may who have not accepted it.
-    TooManyStrangers,
+    TooManyStrangers {
+        /// Milliseconds until the first of its claims on them expires; `None`: all that counts are requests, which wait
+        /// for an answer.
+        again_ms: Option<u64>,
+    },
     /// A stranger has as many open requests as it may, of all others or of the claimer.
     TooManyRequests,
     /// The claimer itself has blocked an account.
