@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sovereign_proto::v1::{FailureCode, request};
+use sovereign_proto::v1::{FailureCode, OutgoingMessage, request};
 
 use crate::{
     caller::{Connection, Identity},
@@ -13,7 +13,7 @@ use crate::{
     ids::{ClientId, DeviceId, GroupId},
     limits::{HEAVY, Limits, MESSAGE_UNIT, Rate},
     order::{Behind, InPlace},
-    rates::Purse,
+    rates::{Bucket, Purse},
     refusal::Refusal,
     server::Server,
     store::Membership,
@@ -29,7 +29,8 @@ enum Class {
     Message,
     /// Answered from memory, or by reading a little.
     Light,
-    /// Validated, hashed, written in many places, or answered with much: counts for ten.
+    /// Validated, hashed, written in many places, or answered with much: counts for ten. The messages of a bundle count as
+    /// messages besides.
     Heavy,
     /// Somebody comes in: counted for its address.
     Entry,
@@ -101,10 +102,30 @@ pub enum Verdict {
     Busy(Busy),
 }
 
+/// What a request takes out of a purse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Price {
+    messages: u32,
+    requests: u32,
+}
+
+/// How fast the two buckets of a purse fill.
+#[derive(Clone, Copy)]
+struct Rates {
+    messages: Rate,
+    requests: Rate,
+}
+
+/// How long a purse has not enough, and whether it is messages that are missing.
+struct Missing {
+    wait: Duration,
+    messages: bool,
+}
+
 /// What is done about a request that was let through, once its outcome is known.
 pub struct Charge {
     /// The group's purse, what the request costs it, and when it came.
-    group: Option<(Arc<Purse>, Class, u32, u64)>,
+    group: Option<(Arc<Purse>, Price, u64)>,
     /// A message that keeps its place among those of its connection.
     in_place: Option<InPlace>,
 }
@@ -123,10 +144,10 @@ pub fn admit(server: &Server, connection: &Connection, body: &request::Body, now
         Ok(in_place) => in_place,
         Err(behind) => return Verdict::Refused(behind),
     };
-    let cost = cost(class, body);
+    let price = price(class, body);
     let at = server.rates.at(now);
     let admitted = match &connection.purses {
-        Some((device, account)) => own(device, account, class, cost, limits, at),
+        Some((device, account)) => own(device, account, price, limits, at),
         None if class == Class::Entry => address(server, connection, now),
         // A guest lives for seconds; the operator is nobody's burden but the operator's.
         None => Ok(()),
@@ -137,9 +158,9 @@ pub fn admit(server: &Server, connection: &Connection, body: &request::Body, now
     }
     let Some(group) = group_of(body) else { return Verdict::Go(Charge { group: None, in_place }) };
     let purse = server.rates.group(group, now);
-    let wait = wait(&purse, class, cost, limits.in_group(class == Class::Message), at);
+    let wait = price.missing(&purse, Rates::in_group(limits), at).wait;
     if wait.is_zero() {
-        return Verdict::Go(Charge { group: Some((purse, class, cost, at)), in_place });
+        return Verdict::Go(Charge { group: Some((purse, price, at)), in_place });
     }
     hold(in_place);
     let device = if let Identity::Active(device) = &connection.identity { Some(device.device) } else { None };
@@ -150,9 +171,8 @@ impl Charge {
     /// The request was answered: its group is charged for what succeeded, and what was refused for now is not overtaken.
     pub fn settle<T>(self, server: &Server, result: &Result<T, Refusal>) {
         match (result, self) {
-            (Ok(_), Self { group: Some((purse, class, cost, at)), .. }) => {
-                let rate = server.settings.limits.in_group(class == Class::Message);
-                if class == Class::Message { &purse.messages } else { &purse.requests }.spend(cost, rate, at);
+            (Ok(_), Self { group: Some((purse, price, at)), .. }) => {
+                price.spend(&purse, Rates::in_group(&server.settings.limits), at);
             }
             (Err(refusal), Self { in_place, .. }) if is_for_now(refusal.code()) => hold(in_place),
             _ => {}
@@ -183,38 +203,76 @@ pub fn address(server: &Server, connection: &Connection, now: Instant) -> Result
     Ok(())
 }
 
-fn own(device: &Purse, account: &Purse, class: Class, cost: u32, limits: &Limits, at: u64) -> Result<(), Refusal> {
-    let message = class == Class::Message;
-    let (of_device, of_account) = (limits.of_device(message), limits.of_account(message));
-    let wait_of_device = wait(device, class, cost, of_device, at);
-    let wait_of_account = wait(account, class, cost, of_account, at);
-    if wait_of_device.is_zero() && wait_of_account.is_zero() {
-        for (purse, rate) in [(device, of_device), (account, of_account)] {
-            if message { &purse.messages } else { &purse.requests }.spend(cost, rate, at);
-        }
+fn own(device: &Purse, account: &Purse, price: Price, limits: &Limits, at: u64) -> Result<(), Refusal> {
+    let (of_device, of_account) = (Rates::of_device(limits), Rates::of_account(limits));
+    let (devices, accounts) = (price.missing(device, of_device, at), price.missing(account, of_account, at));
+    if devices.wait.is_zero() && accounts.wait.is_zero() {
+        price.spend(device, of_device, at);
+        price.spend(account, of_account, at);
         return Ok(());
     }
-    Err(match (message, wait_of_device >= wait_of_account) {
-        (true, true) => limited("this device sends more messages than the server allows", wait_of_device),
-        (true, false) => limited("this account's devices send more messages than the server allows", wait_of_account),
-        (false, true) => limited("this device asks more often than the server allows", wait_of_device),
-        (false, false) => limited("this account's devices ask more often than the server allows", wait_of_account),
-    })
+    let its_own = devices.wait >= accounts.wait;
+    let missing = if its_own { devices } else { accounts };
+    let message = match (missing.messages, its_own) {
+        (true, true) => "this device sends more messages than the server allows",
+        (true, false) => "this account's devices send more messages than the server allows",
+        (false, true) => "this device asks more often than the server allows",
+        (false, false) => "this account's devices ask more often than the server allows",
+    };
+    Err(limited(message, missing.wait))
 }
 
-fn wait(purse: &Purse, class: Class, cost: u32, rate: Rate, at: u64) -> Duration {
-    if class == Class::Message { &purse.messages } else { &purse.requests }.wait(cost, rate, at)
-}
-
-fn cost(class: Class, body: &request::Body) -> u32 {
-    match (class, body) {
-        (Class::Message, request::Body::SendMessage(send)) => {
-            let bytes = send.message.as_ref().map_or(0, |message| message.ciphertext.len());
-            u32::try_from(1 + bytes / MESSAGE_UNIT).unwrap_or(u32::MAX)
-        }
-        (Class::Heavy, _) => HEAVY,
-        _ => 1,
+impl Price {
+    /// What a purse lacks of it; nothing is lacking where the wait is zero.
+    fn missing(self, purse: &Purse, rates: Rates, at: u64) -> Missing {
+        // Whoever takes nothing waits for nothing, whatever others have taken.
+        let wait = |bucket: &Bucket, cost, rate| if cost == 0 { Duration::ZERO } else { bucket.wait(cost, rate, at) };
+        let messages = wait(&purse.messages, self.messages, rates.messages);
+        let requests = wait(&purse.requests, self.requests, rates.requests);
+        Missing { wait: messages.max(requests), messages: messages >= requests }
     }
+
+    fn spend(self, purse: &Purse, rates: Rates, at: u64) {
+        if self.messages > 0 {
+            purse.messages.spend(self.messages, rates.messages, at);
+        }
+        if self.requests > 0 {
+            purse.requests.spend(self.requests, rates.requests, at);
+        }
+    }
+}
+
+impl Rates {
+    fn of_device(limits: &Limits) -> Self {
+        Self { messages: limits.of_device(true), requests: limits.of_device(false) }
+    }
+
+    fn of_account(limits: &Limits) -> Self {
+        Self { messages: limits.of_account(true), requests: limits.of_account(false) }
+    }
+
+    fn in_group(limits: &Limits) -> Self {
+        Self { messages: limits.in_group(true), requests: limits.in_group(false) }
+    }
+}
+
+fn price(class: Class, body: &request::Body) -> Price {
+    let messages = match body {
+        request::Body::SendMessage(send) => send.message.as_ref().map_or(1, of_message),
+        // Otherwise eight messages would cost no more than none, and nobody's share of messages anything.
+        request::Body::SubmitCommit(submit) => submit.messages.iter().map(of_message).fold(0, u32::saturating_add),
+        _ => 0,
+    };
+    let requests = match class {
+        Class::Message => 0,
+        Class::Heavy => HEAVY,
+        Class::Light | Class::Entry | Class::Operator => 1,
+    };
+    Price { messages, requests }
+}
+
+fn of_message(message: &OutgoingMessage) -> u32 {
+    u32::try_from(1 + message.ciphertext.len() / MESSAGE_UNIT).unwrap_or(u32::MAX)
 }
 
 /// The group whose members share what the request takes.

@@ -10,7 +10,7 @@ use sovereign_proto::v1::{
 };
 
 use crate::harness::{
-    Raw, TestServer,
+    Carrier, Raw, TestServer,
     scene::{Seat, pair, send_request},
     within,
 };
@@ -18,8 +18,10 @@ use crate::harness::{
 /// What twenty seconds bring, which is what comes at once.
 const AT_ONCE: usize = 100;
 
+const SLOW: [&str; 4] = ["--messages-per-second-max", "5", "--requests-per-second-max", "5"];
+
 async fn slow_server() -> TestServer {
-    TestServer::start_with(&["--messages-per-second-max", "5", "--requests-per-second-max", "5"]).await
+    TestServer::start_with(&SLOW).await
 }
 
 fn messages(seat: &mut Seat, count: usize) -> Vec<SendMessageRequest> {
@@ -132,7 +134,8 @@ async fn an_address_that_signs_in_too_often_is_told_when_to_come_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_never_heeds_is_closed() {
-    let server = slow_server().await;
+    // A frame a request is so slow over exchange that the bucket fills a little between: not a thousand in a row.
+    let server = TestServer::over(Carrier::WebSocket, &SLOW).await;
     let (mut raw, _keys) = Raw::sign_up(&server, "ada").await;
     raw.until_live().await;
     let body = Some(request::Body::ListDevices(ListDevicesRequest {}));
@@ -141,4 +144,28 @@ async fn who_never_heeds_is_closed() {
         raw.frame(list(1000 + number).encode_to_vec()).await;
     }
     assert_eq!(raw.ended().await.code, Some(4008), "it was told a thousand times");
+}
+
+#[tokio::test]
+async fn messages_of_a_bundle_count_as_messages() {
+    let server = slow_server().await;
+    let (mut ada, _bob) = pair(&server).await;
+    let id = ada.group.group_id().to_vec();
+    // Eight messages that count for four each: a hundred at once are enough for three such bundles.
+    let text = "x".repeat(60_000);
+    let mut refused = None;
+    for _ in 0..8 {
+        let bundle = ada.person.member.update(&mut ada.group);
+        let mut request = bundle.request(&id);
+        ada.person.member.merge(&mut ada.group);
+        request.messages = (0..8).map(|_| ada.person.member.message(&mut ada.group, &text)).collect();
+        refused = ada.person.raw.call(request).await.err();
+        if refused.is_some() {
+            break;
+        }
+    }
+    let refused = refused.expect("eight bundles are sixty-four messages of four each");
+    assert_eq!(refused.code(), FailureCode::RateLimited);
+    assert!(refused.message.contains("messages"), "it says of what there were too many: {}", refused.message);
+    assert!(refused.retry_after_ms > 0, "and when to come back");
 }
