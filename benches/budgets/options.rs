@@ -46,6 +46,8 @@ pub enum Name {
     Storing,
     /// Commits of groups of several sizes.
     Commits,
+    /// Ten thousand live connections: what they hold, how they are turned away when memory is short, how they are drained.
+    Capacity,
 }
 
 impl Options {

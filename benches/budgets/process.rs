@@ -54,10 +54,24 @@ fn run_time(schedstat: &str) -> Option<Duration> {
 
 /// Bytes of anonymous memory that are resident.
 pub fn anonymous_bytes(pid: u32) -> u64 {
+    memory(pid, "RssAnon:")
+}
+
+/// Bytes that are resident, files included: what the server looks at.
+pub fn resident_bytes(pid: u32) -> u64 {
+    memory(pid, "VmRSS:")
+}
+
+fn memory(pid: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("the kernel counts anonymous memory");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the kernel counts memory");
     let kilobytes: u64 = line.split_whitespace().next().and_then(|text| text.parse().ok()).expect("a number of kilobytes");
     kilobytes * 1024
+}
+
+/// How many files this process may have open; so may a server that it starts.
+pub fn file_limit() -> usize {
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// Allows this process and its children as many open files as the system lets them have.

@@ -17,6 +17,10 @@ pub struct Scale {
     pub backlog: usize,
     /// Connections that do nothing.
     pub idle: usize,
+    /// Live connections of one server.
+    pub capacity: usize,
+    /// Connections of a server that is drained.
+    pub drained: usize,
     /// Members of the groups that a message goes out to.
     pub live: [usize; 3],
     /// Deliveries of a fan-out round, about.
@@ -37,6 +41,8 @@ impl Scale {
         timed: 1000,
         backlog: 100_000,
         idle: 2000,
+        capacity: 10_000,
+        drained: 5000,
         live: [2, 100, 1000],
         deliveries: 60_000,
         committing: [10, 100, 1000],
@@ -52,6 +58,8 @@ impl Scale {
         timed: 50,
         backlog: 2000,
         idle: 50,
+        capacity: 100,
+        drained: 50,
         live: [2, 8, 16],
         deliveries: 1000,
         committing: [4, 8, 16],

@@ -23,9 +23,15 @@ const CLAIMED_AT_ONCE: usize = 64;
 
 /// A server as it is measured: whoever comes may sign up, all from one address, and may signal as fast as they can.
 pub async fn server() -> TestServer {
+    server_with(&[]).await
+}
+
+/// The same with further arguments.
+pub async fn server_with(more: &[&str]) -> TestServer {
     let rates = ["messages", "requests", "sign-ins", "signals"].map(|what| format!("--{what}-per-second-max=1000000"));
     let arguments = ["--registration-mode", "open", "--connections-per-address-max", "20000"];
-    TestServer::start_with(&arguments.into_iter().chain(rates.iter().map(String::as_str)).collect::<Vec<_>>()).await
+    let all = arguments.into_iter().chain(rates.iter().map(String::as_str)).chain(more.iter().copied());
+    TestServer::start_with(&all.collect::<Vec<_>>()).await
 }
 
 /// Makes so many accounts, each with key packages for so many groups; nobody stays connected.

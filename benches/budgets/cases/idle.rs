@@ -52,7 +52,7 @@ async fn sign_in(server: &TestServer, people: &[Keys]) -> Vec<Connection> {
 }
 
 /// Anonymous memory once it has stopped moving.
-async fn settled(server: &TestServer) -> u64 {
+pub async fn settled(server: &TestServer) -> u64 {
     let mut ticks = interval(Duration::from_millis(200));
     let (mut last, mut steady) = (0, 0);
     while steady < STEADY {

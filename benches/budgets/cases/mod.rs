@@ -1,6 +1,7 @@
 //! What is measured. Cases that can share a server and its people do.
 
 mod backlog;
+mod capacity;
 mod commits;
 mod durable;
 mod fan_out;
@@ -19,4 +20,5 @@ pub async fn run(options: &Options, table: &mut Table) {
     Box::pin(pairs::run(options, table)).await;
     idle::run(options, table).await;
     groups::run(options, table).await;
+    capacity::run(options, table).await;
 }

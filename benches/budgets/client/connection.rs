@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sovereign_client::{
     device_key::DeviceKey,
-    load::{Heard, Identity, Line, Route},
+    load::{Heard, Identity, Line, LineError, Route},
 };
 use sovereign_proto::{Call, v1};
 
@@ -15,7 +15,12 @@ pub struct Connection(Line);
 impl Connection {
     /// Connects and makes an account.
     pub async fn sign_up(server: &TestServer, username: String, keys: &Keys) -> Self {
-        let mut line = open(server).await;
+        Self::try_sign_up(server, username, keys).await.expect("the account is made")
+    }
+
+    /// The same, where the server may have no room.
+    pub async fn try_sign_up(server: &TestServer, username: String, keys: &Keys) -> Result<Self, LineError> {
+        let mut line = Line::open(&route(server).await).await?;
         let request = v1::SignUpRequest {
             username,
             invite_code: String::new(),
@@ -24,8 +29,8 @@ impl Connection {
             password: String::new(),
             proof: None,
         };
-        line.sign_up(identity(keys, &device_key(keys)), request).await.expect("the account is made");
-        Self(line)
+        line.sign_up(identity(keys, &device_key(keys)), request).await?;
+        Ok(Self(line))
     }
 
     /// Connects and authenticates by the device's key.
@@ -65,6 +70,15 @@ impl Connection {
         self.0.flush().await.expect("the server takes frames");
     }
 
+    /// Reads until the connection ends; how.
+    pub async fn ended(mut self) -> LineError {
+        loop {
+            if let Err(ended) = self.0.hear().await {
+                return ended;
+            }
+        }
+    }
+
     /// What comes next.
     pub async fn next(&mut self) -> Heard {
         self.0.hear().await.expect("the connection stands")
@@ -78,8 +92,11 @@ impl Connection {
 
 /// A route of its own for each line: no TLS session is resumed.
 async fn open(server: &TestServer) -> Line {
-    let route = Route::new(server.endpoint().await).expect("the link has a pin");
-    Line::open(&route).await.expect("the server answers")
+    Line::open(&route(server).await).await.expect("the server answers")
+}
+
+async fn route(server: &TestServer) -> Route {
+    Route::new(server.endpoint().await).expect("the link has a pin")
 }
 
 fn device_key(keys: &Keys) -> DeviceKey {
