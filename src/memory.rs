@@ -7,6 +7,7 @@ use std::sync::{
 };
 
 /// The sum, and whether the process as a whole is short of memory.
+#[derive(Debug)]
 pub struct Memory {
     held: AtomicUsize,
     held_max: usize,
@@ -14,6 +15,7 @@ pub struct Memory {
 }
 
 /// What one connection holds; given back when dropped.
+#[derive(Debug)]
 pub struct Share {
     memory: Arc<Memory>,
     bytes: usize,
@@ -62,12 +64,6 @@ impl Share {
             self.memory.held.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
         }
         self.bytes = bytes;
-    }
-
-    /// How much it was.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 }
 

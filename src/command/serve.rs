@@ -26,6 +26,7 @@ use super::{
 use crate::{
     auth::server_key,
     config::Config,
+    memory::Memory,
     requests,
     requests::notices,
     server::Server,
@@ -125,6 +126,10 @@ pub(super) struct Live(pub(super) Arc<Server>);
 impl Sessions for Live {
     fn run<L: Link>(&self, link: L, peer: Peer) -> impl Future<Output = ()> + Send + 'static {
         session::run(link, Arc::clone(&self.0), peer)
+    }
+
+    fn memory(&self) -> Arc<Memory> {
+        Arc::clone(&self.0.memory)
     }
 
     fn readiness(&self) -> Readiness {

@@ -67,6 +67,7 @@ impl<L: Link> Session<L> {
             work: Vec::new(),
             in_flight: std::collections::HashMap::new(),
             bytes_in_flight: 0,
+            held_in_flight: 0,
             reading: false,
             acknowledging: false,
             settling: false,

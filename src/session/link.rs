@@ -1,4 +1,4 @@
-//! What a session needs of the transport below it. WebSocket and the control socket are the two there are.
+//! What a session needs of the transport below it: a WebSocket, an exchange session, or the control socket.
 
 use std::task::{Context, Poll};
 
@@ -47,6 +47,10 @@ pub trait Link: Send + Unpin + 'static {
     fn start_close(&mut self, code: u16, reason: &str);
     /// Bytes fed and not taken by the socket.
     fn pending(&self) -> usize;
+    /// Bytes of frames that have come whole and were not handed over yet.
+    fn unread(&self) -> usize {
+        0
+    }
     /// The largest frame from now on, in bytes.
     fn set_frame_limit(&mut self, bytes: usize);
 }

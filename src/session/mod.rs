@@ -89,6 +89,14 @@ enum Phase {
     Closed,
 }
 
+/// The bytes of a request that is being handled.
+#[derive(Clone, Copy, Default)]
+struct InFlight {
+    request: usize,
+    /// At most.
+    answer: usize,
+}
+
 struct Session<L> {
     link: L,
     server: Arc<Server>,
@@ -102,9 +110,13 @@ struct Session<L> {
     waker: Waker,
     /// In the order it was begun.
     work: Vec<Work>,
-    /// Requests in flight with the bytes they hold, those of their answers to be included.
-    in_flight: HashMap<u64, usize>,
+    /// Requests in flight.
+    in_flight: HashMap<u64, InFlight>,
+    /// Their bytes, and those that their answers may have: the window.
     bytes_in_flight: usize,
+    /// Their bytes alone, which they hold. An answer is held once there is one: whoever asks for much at once would
+    /// otherwise make memory look short for all.
+    held_in_flight: usize,
     /// A position or a page is being read from the store.
     reading: bool,
     /// Acknowledgements are being made durable.
@@ -171,7 +183,7 @@ impl<L: Link> Session<L> {
         for _ in 0..limits::FRAMES_PER_TURN {
             self.pump();
             self.pump_hints();
-            self.share.hold(self.bytes_in_flight + self.link.pending());
+            self.share.hold(self.held_in_flight + self.link.unread() + self.link.pending());
             self.drain();
             if self.phase == Phase::Closed {
                 return Poll::Ready(());
@@ -229,8 +241,10 @@ impl<L: Link> Session<L> {
         match self.phase {
             Phase::Open => {
                 let waits = self.acknowledging || self.settling;
-                // Whoever holds much gets on by its own answers and its own reading.
-                let tight = self.server.memory.is_tight() && self.share.bytes() > limits::HELD_WHEN_TIGHT;
+                // Whoever holds much gets on by its own answers and its own reading. What has come and was not read goes only
+                // by being read.
+                let held = self.held_in_flight + self.link.pending();
+                let tight = self.server.memory.is_tight() && held > limits::HELD_WHEN_TIGHT;
                 in_flight && !deciding && !waits && !tight && self.link.pending() < flow.send_buffer_hard
             }
             Phase::Draining | Phase::Closed => false,
@@ -284,10 +298,11 @@ impl<L: Link> Session<L> {
         if self.in_flight.contains_key(&id) {
             return self.refuse(id, Refusal::invalid("this request_id is in flight"));
         }
-        let bytes = bytes + work::answer_bytes(&body);
+        let in_flight = InFlight { request: bytes, answer: work::answer_bytes(&body) };
         let work = work::request(Arc::clone(&self.server), Arc::clone(&self.connection), id, body);
-        self.in_flight.insert(id, bytes);
-        self.bytes_in_flight += bytes;
+        self.in_flight.insert(id, in_flight);
+        self.bytes_in_flight += in_flight.request + in_flight.answer;
+        self.held_in_flight += in_flight.request;
         self.start(work);
     }
 
@@ -345,7 +360,9 @@ impl<L: Link> Session<L> {
     }
 
     fn answer(&mut self, id: u64, result: Result<v1::response::Body, Refusal>) {
-        self.bytes_in_flight -= self.in_flight.remove(&id).unwrap_or_default();
+        let done = self.in_flight.remove(&id).unwrap_or_default();
+        self.bytes_in_flight -= done.request + done.answer;
+        self.held_in_flight -= done.request;
         let was_guest = self.guest();
         match result {
             Ok(body) => {

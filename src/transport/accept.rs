@@ -36,13 +36,14 @@ pub async fn serve<S: Sessions>(
     let admission = Admission::new(options.connections_max, options.connections_per_address_max);
     let origins = Arc::new(options.origins);
     let limit = options.frame_bytes_before_authentication;
-    let exchanges = Exchanges::new(admission.clone(), Arc::clone(&origins), sessions.clone(), limit);
+    let large_frames = Arc::new(Semaphore::new(LARGE_FRAMES));
+    let exchanges = Exchanges::new(admission.clone(), Arc::clone(&origins), Arc::clone(&large_frames), sessions.clone(), limit);
     let shared = Arc::new(Shared {
         tls,
         router: http::router(origins, exchanges, sessions.clone()),
         sessions,
         frame_limit: options.frame_bytes_before_authentication,
-        large_frames: Arc::new(Semaphore::new(LARGE_FRAMES)),
+        large_frames,
         deadlines: options.deadlines,
         shutdown: shutdown.clone(),
     });

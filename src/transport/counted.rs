@@ -247,6 +247,40 @@ mod tests {
         one.read_exact(&mut next).await.expect("the next frame begins anew");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_held_for_its_time_and_no_longer() {
+        let places = Arc::new(Semaphore::new(1));
+        let (mut far, near) = tokio::io::duplex(4 * LARGE_FRAME);
+        let mut near = Counted::new(near, Bytes::new(), Arc::clone(&places));
+        near.take_large();
+        far.write_all(&vec![7; LARGE_FRAME + 1]).await.expect("there is room");
+        near.read_exact(&mut vec![0; LARGE_FRAME]).await.expect("no place is needed yet");
+        near.read_u8().await.expect("there is a place");
+        assert_eq!(places.available_permits(), 0);
+        // Whoever drips goes on getting read until then.
+        let mut read = Ok(0);
+        let began = crate::clock::monotonic();
+        while read.is_ok() {
+            far.write_all(&[7]).await.expect("there is room");
+            tokio::time::advance(LARGE_FRAME_DEADLINE / 10).await;
+            read = near.read(&mut [0; 1]).await;
+        }
+        assert_eq!(read.err().map(|error| error.kind()), Some(io::ErrorKind::TimedOut));
+        assert!((LARGE_FRAME_DEADLINE..2 * LARGE_FRAME_DEADLINE).contains(&began.elapsed()), "{:?}", began.elapsed());
+        drop(near);
+        assert_eq!(places.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_may_send_nothing_large_fails_there() {
+        let (mut far, near) = tokio::io::duplex(4 * LARGE_FRAME);
+        let mut near = Counted::new(near, Bytes::new(), Arc::new(Semaphore::new(1)));
+        far.write_all(&vec![7; LARGE_FRAME + 1]).await.expect("there is room");
+        near.read_exact(&mut vec![0; LARGE_FRAME]).await.expect("so much may be");
+        let error = near.read_u8().await.expect_err("it is a guest's");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    }
+
     #[tokio::test]
     async fn stops_at_its_allowance_until_lifted() {
         let (mut far, near) = tokio::io::duplex(64);

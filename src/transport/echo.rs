@@ -1,11 +1,15 @@
 //! Sessions for the tests of this folder: every frame comes back.
 
-use std::future::poll_fn;
+use std::{future::poll_fn, sync::Arc};
 
 use super::{Readiness, Sessions};
-use crate::session::{
-    Peer,
-    link::{Event, Incoming, Link},
+use crate::{
+    limits::HELD_IN_ALL,
+    memory::Memory,
+    session::{
+        Peer,
+        link::{Event, Incoming, Link},
+    },
 };
 
 #[derive(Clone, Copy)]
@@ -24,6 +28,10 @@ impl Sessions for Echo {
                 }
             }
         }
+    }
+
+    fn memory(&self) -> Arc<Memory> {
+        Arc::new(Memory::new(HELD_IN_ALL))
     }
 
     fn readiness(&self) -> Readiness {

@@ -14,6 +14,7 @@ use axum::{
 };
 use hyper::upgrade::OnUpgrade;
 use sovereign_proto::exchange::PATH;
+use tokio::sync::Semaphore;
 
 use super::{
     Options, Origins, Readiness, Sessions,
@@ -21,7 +22,7 @@ use super::{
     exchange::{self, Exchanges},
     upgrade,
 };
-use crate::session::Credential;
+use crate::{limits::LARGE_FRAMES, session::Credential};
 
 /// Where the endpoint leaves a good upgrade for the connection it came in on.
 #[derive(Clone, Default)]
@@ -43,7 +44,8 @@ pub fn routes<S: Sessions>(options: Options, address: IpAddr, sessions: S) -> Ro
     let admission = Admission::new(options.connections_max, options.connections_per_address_max);
     let origins = Arc::new(options.origins);
     let limit = options.frame_bytes_before_authentication;
-    let exchanges = Exchanges::new(admission, Arc::clone(&origins), sessions.clone(), limit);
+    let large_frames = Arc::new(Semaphore::new(LARGE_FRAMES));
+    let exchanges = Exchanges::new(admission, Arc::clone(&origins), large_frames, sessions.clone(), limit);
     let connection = (Extension(Handover::default()), Extension(exchange::From(address)));
     router(origins, exchanges, sessions).layer(connection.0).layer(connection.1)
 }

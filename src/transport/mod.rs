@@ -19,7 +19,7 @@ mod plain;
 mod upgrade;
 mod websocket;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use accept::serve;
 pub use framed::FramedLink;
@@ -27,7 +27,10 @@ pub use http::routes;
 pub use origin::Origins;
 pub use websocket::WebSocketLink;
 
-use crate::session::{Peer, link::Link};
+use crate::{
+    memory::Memory,
+    session::{Peer, link::Link},
+};
 
 /// Bytes a peer may send before its TLS handshake is finished.
 pub const HANDSHAKE_BYTES_MAX: usize = 32 * 1024;
@@ -42,6 +45,9 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 16;
 pub trait Sessions: Clone + Send + Sync + 'static {
     /// Runs a session to its end.
     fn run<L: Link>(&self, link: L, peer: Peer) -> impl Future<Output = ()> + Send + 'static;
+
+    /// What all connections together hold.
+    fn memory(&self) -> Arc<Memory>;
 
     /// Whether new connections are of use: what `/readyz` answers.
     fn readiness(&self) -> Readiness;

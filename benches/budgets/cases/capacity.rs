@@ -1,8 +1,9 @@
 //! Very many live connections: what they hold, how newcomers are turned away when memory is short, how all are drained.
 
 use futures_util::{StreamExt as _, future::join_all, stream};
+use sovereign::clock::monotonic;
 use sovereign_proto::v1::PingRequest;
-use tokio::time::{Duration, Instant, interval, timeout};
+use tokio::time::{Duration, interval, timeout};
 
 use super::idle::settled;
 use crate::{
@@ -37,7 +38,7 @@ pub async fn run(options: &Options, table: &mut Table) {
     let count = scale.capacity.min(fit);
     let server = town::server().await;
     let before = settled(&server).await;
-    let began = Instant::now();
+    let began = monotonic();
     let mut connections = arrive(&server, count).await;
     table.add(Row::context(format!("{count} sign-ups until live"), began.elapsed().as_secs_f64(), "s"));
     let held = settled(&server).await.saturating_sub(before);
@@ -66,7 +67,7 @@ async fn arrive(server: &TestServer, count: usize) -> Vec<Connection> {
 async fn drained(mut server: TestServer, connections: Vec<Connection>, table: &mut Table) {
     let count = connections.len();
     let endings = tokio::spawn(join_all(connections.into_iter().map(Connection::ended)));
-    let began = Instant::now();
+    let began = monotonic();
     let code = server.terminate().await;
     let took = began.elapsed().as_secs_f64();
     let endings = endings.await.expect("nobody panics");

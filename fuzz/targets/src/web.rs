@@ -6,7 +6,7 @@
 use std::{
     future::poll_fn,
     net::{IpAddr, Ipv4Addr},
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -16,6 +16,8 @@ use axum::{
     http::{Request, StatusCode},
 };
 use sovereign::{
+    limits::HELD_IN_ALL,
+    memory::Memory,
     session::{
         Peer,
         link::{Event, Incoming, Link},
@@ -48,6 +50,10 @@ impl Sessions for Echo {
                 }
             }
         }
+    }
+
+    fn memory(&self) -> Arc<Memory> {
+        Arc::new(Memory::new(HELD_IN_ALL))
     }
 
     fn readiness(&self) -> Readiness {

@@ -94,6 +94,10 @@ impl Link for ExchangeLink {
         self.stream.pending()
     }
 
+    fn unread(&self) -> usize {
+        self.stream.unread()
+    }
+
     fn set_frame_limit(&mut self, bytes: usize) {
         self.stream.set_frame_limit(bytes);
     }
@@ -119,8 +123,8 @@ mod tests {
         let began = monotonic();
         let asking = async {
             for _ in 0..3 {
-                let turn = stream.take(0, 0, Vec::new()).expect("taken");
-                stream.reply(turn, Duration::from_secs(25)).await;
+                let turn = stream.take(0, 0, Vec::new(), 0).expect("taken");
+                stream.reply(turn, Duration::from_secs(25), || 0).await;
             }
         };
         let (event, ()) = tokio::join!(poll_fn(|cx| link.poll(cx, true)), asking);

@@ -4,6 +4,7 @@
 //! number on its own go; the answer says the same the other way round. So every request may be made again without harm,
 //! and neither side needs to know which of the other's requests or answers were lost.
 
+mod intake;
 mod link;
 mod sessions;
 mod stream;
@@ -12,28 +13,26 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use sovereign_proto::exchange;
-use tokio::time::timeout;
 
 pub(super) use self::sessions::Exchanges;
 use self::{
+    intake::{Intake, Unreceived},
     sessions::Farewell,
-    stream::{Refused, Reply},
+    stream::{ANSWER_BYTES, INCOMING_BYTES, Refused, Reply},
 };
 use super::{Sessions, upgrade};
-use crate::session::Peer;
+use crate::{limits::HELD_WHEN_TIGHT, session::Peer};
 
 /// Longest time a request is held for something to come.
 const WAIT_MAX: Duration = Duration::from_secs(25);
 /// A session of which nothing is heard for this long (two polls) is gone.
 const GONE_AFTER: Duration = Duration::from_secs(50);
-/// Time for the body of a request.
-const BODY_DEADLINE: Duration = Duration::from_secs(20);
 /// Bytes of a body beyond the largest frame: small frames may come along.
 const BODY_SLACK: usize = 16 * 1024;
 
@@ -93,9 +92,11 @@ async fn post<S: Sessions>(
 ) -> Result<Response, Response> {
     let head = Head::read(headers).ok_or_else(|| said(StatusCode::BAD_REQUEST, "a sovereign- header cannot be read\n"))?;
     let over = |id: &sessions::Id| match exchanges.farewell(id) {
-        Some(Farewell { code, accepted }) => {
-            answer(id, &Reply { frames: Vec::new(), sent: head.received, received: accepted, closed: Some(code) })
-        }
+        Some(Farewell { code, accepted }) => answer(
+            exchanges.intake(),
+            id,
+            &Reply { frames: Vec::new(), sent: head.received, received: accepted, closed: Some(code) },
+        ),
         None => said(StatusCode::GONE, "this session is over: open another one\n"),
     };
     let (id, stream) = if let Some(id) = head.session {
@@ -106,21 +107,26 @@ async fn post<S: Sessions>(
         opened.ok_or_else(|| said(StatusCode::SERVICE_UNAVAILABLE, "there are too many connections\n"))?
     };
     let limit = stream.frame_limit() + BODY_SLACK;
-    let body = match timeout(BODY_DEADLINE, to_bytes(body, limit)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return Err(said(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than this session may send\n")),
-        Err(_) => return Err(said(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n")),
-    };
-    let frames = exchange::split(&body).ok_or_else(|| said(StatusCode::BAD_REQUEST, "the body is not made of whole frames\n"))?;
-    let turn = stream.take(head.received, head.sent, frames).map_err(|refused| match refused {
+    let body = exchanges.intake().receive(body, limit).await.map_err(|unreceived| match unreceived {
+        Unreceived::TooLarge => said(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than this session may send\n"),
+        Unreceived::Late => said(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"),
+        Unreceived::NoPlace => said(StatusCode::SERVICE_UNAVAILABLE, "too many large bodies come in: ask again\n"),
+    })?;
+    let frames =
+        exchange::split(&body.bytes).ok_or_else(|| said(StatusCode::BAD_REQUEST, "the body is not made of whole frames\n"))?;
+    let room = if exchanges.intake().is_tight() { HELD_WHEN_TIGHT } else { INCOMING_BYTES };
+    let turn = stream.take(head.received, head.sent, frames, room).map_err(|refused| match refused {
         Refused::Gap => said(StatusCode::CONFLICT, "frames are missing before these, or confirmed that were never sent\n"),
         Refused::Over => over(&id),
     })?;
+    // While the answer waits, what was taken is the session's to hold.
+    drop(body);
     if head.closed {
         stream.leave();
     }
-    let reply = stream.reply(turn, head.wait).await;
-    Ok(answer(&id, &reply))
+    let room = || if exchanges.intake().is_tight() { HELD_WHEN_TIGHT } else { ANSWER_BYTES };
+    let reply = stream.reply(turn, head.wait, room).await;
+    Ok(answer(exchanges.intake(), &id, &reply))
 }
 
 impl Head {
@@ -139,8 +145,8 @@ impl Head {
     }
 }
 
-fn answer(id: &sessions::Id, reply: &Reply) -> Response {
-    let mut response = Response::new(Body::from(exchange::join(reply.frames.iter())));
+fn answer(intake: &Intake, id: &sessions::Id, reply: &Reply) -> Response {
+    let mut response = Response::new(intake.answer(exchange::join(reply.frames.iter())));
     let headers = response.headers_mut();
     let number = |number: u64| HeaderValue::from(number);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

@@ -8,8 +8,9 @@ use std::{
 use axum::http::HeaderValue;
 use data_encoding::BASE64URL_NOPAD;
 use lru::LruCache;
+use tokio::sync::Semaphore;
 
-use super::{link::ExchangeLink, stream::Stream};
+use super::{intake::Intake, link::ExchangeLink, stream::Stream};
 use crate::{
     entropy,
     limits::FAREWELLS,
@@ -77,13 +78,26 @@ pub(in crate::transport) struct Exchanges<S> {
     /// An exchange session takes a place like a connection, besides those of the connections that carry it.
     admission: Admission,
     origins: Arc<Origins>,
+    intake: Intake,
     sessions: S,
     frame_limit: usize,
 }
 
 impl<S: Sessions> Exchanges<S> {
-    pub(in crate::transport) fn new(admission: Admission, origins: Arc<Origins>, sessions: S, frame_limit: usize) -> Self {
-        Self { open: Arc::default(), admission, origins, sessions, frame_limit }
+    /// Large bodies take one of `large_frames` while they come in.
+    pub(in crate::transport) fn new(
+        admission: Admission,
+        origins: Arc<Origins>,
+        large_frames: Arc<Semaphore>,
+        sessions: S,
+        frame_limit: usize,
+    ) -> Self {
+        let intake = Intake::new(sessions.memory(), large_frames);
+        Self { open: Arc::default(), admission, origins, intake, sessions, frame_limit }
+    }
+
+    pub(super) fn intake(&self) -> &Intake {
+        &self.intake
     }
 
     pub(super) fn origins(&self) -> &Origins {

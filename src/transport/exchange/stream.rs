@@ -14,11 +14,11 @@ use super::sessions::Farewell;
 use crate::clock::{Instant, monotonic};
 
 /// Frames are taken while those that wait for the session have fewer bytes than this.
-const INCOMING_BYTES: usize = 256 * 1024;
+pub(super) const INCOMING_BYTES: usize = 256 * 1024;
 /// What a frame that waits costs besides its bytes, so that empty ones are bounded, too.
 const FRAME_COST: usize = 128;
 /// Bytes of frames of one answer, unless a single one is larger.
-const ANSWER_BYTES: usize = 512 * 1024;
+pub(super) const ANSWER_BYTES: usize = 512 * 1024;
 
 /// What requests and the link share.
 pub(super) struct Stream {
@@ -117,8 +117,14 @@ impl Stream {
     }
 
     /// Takes what a request brings: `received` frames are confirmed, and `frames` are those from number `sent` on.
-    /// What was taken before is passed over; what there is no room for is left to be sent again.
-    pub(super) fn take(&self, received: u64, sent: u64, frames: impl IntoIterator<Item = Bytes>) -> Result<Turn, Refused> {
+    /// What was taken before is passed over; what there is no room for (`room` bytes) is left to be sent again.
+    pub(super) fn take(
+        &self,
+        received: u64,
+        sent: u64,
+        frames: impl IntoIterator<Item = Bytes>,
+        room: usize,
+    ) -> Result<Turn, Refused> {
         let mut state = self.lock();
         if state.over {
             return Err(Refused::Over);
@@ -134,7 +140,7 @@ impl Stream {
         }
         let known = usize::try_from(state.accepted - sent).unwrap_or(usize::MAX);
         for frame in frames.into_iter().skip(known) {
-            if state.incoming_bytes >= INCOMING_BYTES || state.too_big {
+            if state.incoming_bytes >= room || state.too_big {
                 break;
             }
             state.too_big |= frame.len() > state.frame_limit;
@@ -152,14 +158,15 @@ impl Stream {
         Ok(turn)
     }
 
-    /// Waits until there is something to say, at most for `wait`, and no longer than it is this request's turn.
-    pub(super) async fn reply(&self, turn: Turn, wait: Duration) -> Reply {
+    /// Waits until there is something to say, at most for `wait`, and no longer than it is this request's turn. `room` is
+    /// asked then how many bytes of frames may be said, unless a single one is larger.
+    pub(super) async fn reply(&self, turn: Turn, wait: Duration, room: impl Fn() -> usize) -> Reply {
         let until = monotonic() + wait;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(reply) = self.lock().reply(turn, monotonic() >= until) {
+            if let Some(reply) = self.lock().reply(turn, monotonic() >= until, room()) {
                 return reply;
             }
             // Out of time: answered as it is by the next look.
@@ -210,6 +217,11 @@ impl Stream {
     pub(super) fn pending(&self) -> usize {
         self.lock().outgoing_bytes
     }
+
+    /// Bytes taken that the session has not read.
+    pub(super) fn unread(&self) -> usize {
+        self.lock().incoming_bytes
+    }
 }
 
 impl State {
@@ -247,7 +259,7 @@ impl State {
         }
     }
 
-    fn reply(&mut self, turn: Turn, late: bool) -> Option<Reply> {
+    fn reply(&mut self, turn: Turn, late: bool, room: usize) -> Option<Reply> {
         let superseded = turn.0 < self.turn;
         let ready = !self.outgoing.is_empty() || self.closed.is_some() || self.over || self.left;
         if !(superseded || late || ready) {
@@ -258,7 +270,7 @@ impl State {
             let mut bytes = 0;
             for frame in &self.outgoing {
                 bytes += frame.len();
-                if bytes > ANSWER_BYTES && !frames.is_empty() {
+                if bytes > room && !frames.is_empty() {
                     break;
                 }
                 frames.push(frame.clone());
@@ -289,12 +301,12 @@ mod tests {
     async fn a_request_made_again_changes_nothing() {
         let stream = Stream::new(100);
         for _ in 0..2 {
-            let turn = stream.take(0, 0, frames(&["a", "b"])).expect("taken");
-            assert_eq!(stream.reply(turn, Duration::ZERO).await.received, 2);
+            let turn = stream.take(0, 0, frames(&["a", "b"]), INCOMING_BYTES).expect("taken");
+            assert_eq!(stream.reply(turn, Duration::ZERO, || ANSWER_BYTES).await.received, 2);
         }
-        stream.take(0, 1, frames(&["b", "c"])).expect("taken");
+        stream.take(0, 1, frames(&["b", "c"]), INCOMING_BYTES).expect("taken");
         assert_eq!(taken(&stream), frames(&["a", "b", "c"]), "each once");
-        assert_eq!(stream.take(0, 4, Vec::new()).err(), Some(Refused::Gap));
+        assert_eq!(stream.take(0, 4, Vec::new(), INCOMING_BYTES).err(), Some(Refused::Gap));
     }
 
     #[tokio::test(start_paused = true)]
@@ -303,15 +315,21 @@ mod tests {
         stream.feed(Bytes::from_static(b"x"));
         stream.feed(Bytes::from_static(b"y"));
         for _ in 0..2 {
-            let turn = stream.take(0, 0, Vec::new()).expect("taken");
-            let reply = stream.reply(turn, Duration::ZERO).await;
+            let turn = stream.take(0, 0, Vec::new(), INCOMING_BYTES).expect("taken");
+            let reply = stream.reply(turn, Duration::ZERO, || ANSWER_BYTES).await;
             assert_eq!((reply.sent, reply.frames), (0, frames(&["x", "y"])));
         }
         assert_eq!(stream.pending(), 2);
-        let turn = stream.take(1, 0, Vec::new()).expect("taken");
-        assert_eq!(stream.reply(turn, Duration::ZERO).await.frames, frames(&["y"]));
-        assert_eq!(stream.take(3, 0, Vec::new()).err(), Some(Refused::Gap), "what was never sent cannot be confirmed");
-        stream.take(2, 0, Vec::new()).expect("taken");
+        let turn = stream.take(0, 0, Vec::new(), INCOMING_BYTES).expect("taken");
+        assert_eq!(stream.reply(turn, Duration::ZERO, || 1).await.frames, frames(&["x"]), "as many as there is room for");
+        let turn = stream.take(1, 0, Vec::new(), INCOMING_BYTES).expect("taken");
+        assert_eq!(stream.reply(turn, Duration::ZERO, || ANSWER_BYTES).await.frames, frames(&["y"]));
+        assert_eq!(
+            stream.take(3, 0, Vec::new(), INCOMING_BYTES).err(),
+            Some(Refused::Gap),
+            "what was never sent cannot be confirmed"
+        );
+        stream.take(2, 0, Vec::new(), INCOMING_BYTES).expect("taken");
         assert!(stream.lock().is_confirmed());
         assert_eq!(stream.pending(), 0);
     }
@@ -319,11 +337,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_newer_request_ends_the_older_one_empty() {
         let stream = Stream::new(100);
-        let first = stream.take(0, 0, Vec::new()).expect("taken");
-        let (older, newer) = tokio::join!(stream.reply(first, Duration::from_secs(25)), async {
-            let second = stream.take(0, 0, Vec::new()).expect("taken");
+        let first = stream.take(0, 0, Vec::new(), INCOMING_BYTES).expect("taken");
+        let (older, newer) = tokio::join!(stream.reply(first, Duration::from_secs(25), || ANSWER_BYTES), async {
+            let second = stream.take(0, 0, Vec::new(), INCOMING_BYTES).expect("taken");
             stream.feed(Bytes::from_static(b"x"));
-            stream.reply(second, Duration::from_secs(25)).await
+            stream.reply(second, Duration::from_secs(25), || ANSWER_BYTES).await
         });
         assert!(older.frames.is_empty() && newer.frames == frames(&["x"]));
     }
@@ -332,15 +350,17 @@ mod tests {
     async fn what_waits_for_the_session_is_bounded() {
         let stream = Stream::new(usize::MAX);
         let large: Vec<Bytes> = (0..10).map(|_| Bytes::from(vec![0; INCOMING_BYTES / 2])).collect();
-        let turn = stream.take(0, 0, large.clone()).expect("taken");
-        assert_eq!(stream.reply(turn, Duration::ZERO).await.received, 2, "the rest is left to be sent again");
+        let turn = stream.take(0, 0, large.clone(), INCOMING_BYTES).expect("taken");
+        assert_eq!(stream.reply(turn, Duration::ZERO, || ANSWER_BYTES).await.received, 2, "the rest is left to be sent again");
         let empty = Stream::new(usize::MAX);
-        let turn = empty.take(0, 0, vec![Bytes::new(); 10 * INCOMING_BYTES / FRAME_COST]).expect("taken");
+        let turn = empty.take(0, 0, vec![Bytes::new(); 10 * INCOMING_BYTES / FRAME_COST], INCOMING_BYTES).expect("taken");
         let room = INCOMING_BYTES / FRAME_COST;
-        assert_eq!(empty.reply(turn, Duration::ZERO).await.received, room as u64, "empty ones cost, too");
+        assert_eq!(empty.reply(turn, Duration::ZERO, || ANSWER_BYTES).await.received, room as u64, "empty ones cost, too");
         assert_eq!(taken(&stream).len(), 2);
-        stream.take(0, 2, large[2..].to_vec()).expect("taken");
+        stream.take(0, 2, large[2..].to_vec(), INCOMING_BYTES).expect("taken");
         assert_eq!(taken(&stream).len(), 2);
+        stream.take(0, 4, large[4..].to_vec(), INCOMING_BYTES / 4).expect("taken");
+        assert_eq!(stream.unread(), INCOMING_BYTES / 2 + FRAME_COST, "where memory is short one frame is taken all the same");
     }
 
     #[tokio::test(start_paused = true)]
@@ -348,10 +368,10 @@ mod tests {
         let stream = Stream::new(100);
         stream.feed(Bytes::from_static(b"last"));
         stream.close(4009);
-        let turn = stream.take(0, 0, Vec::new()).expect("taken");
-        let reply = stream.reply(turn, Duration::from_secs(25)).await;
+        let turn = stream.take(0, 0, Vec::new(), INCOMING_BYTES).expect("taken");
+        let reply = stream.reply(turn, Duration::from_secs(25), || ANSWER_BYTES).await;
         assert_eq!((reply.frames, reply.closed), (frames(&["last"]), Some(4009)));
         stream.end();
-        assert_eq!(stream.take(1, 0, Vec::new()).err(), Some(Refused::Over));
+        assert_eq!(stream.take(1, 0, Vec::new(), INCOMING_BYTES).err(), Some(Refused::Over));
     }
 }

@@ -7,6 +7,7 @@ mod handshakes;
 mod http;
 mod memory;
 mod names;
+mod places;
 mod rates;
 mod readers;
 mod sessions;

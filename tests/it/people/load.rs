@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use crate::harness::{Carrier, TestServer, eventually, sov, within};
 
-/// The load measures WebSockets, and does without where they are cut.
+/// The load measures `WebSockets`, and does without where they are cut.
 const MEASURED: Carrier = Carrier::WebSocket;
 
 fn command(place: &TempDir, arguments: &[&str]) -> Command {
