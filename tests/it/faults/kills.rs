@@ -4,9 +4,10 @@ use std::{fs, os::unix::process::ExitStatusExt as _, path::Path};
 
 use rusqlite::Connection;
 use rustix::process::Signal;
+use tokio::process::Command;
 
 use super::sent::{Sent, back};
-use crate::harness::{TestServer, faulty_disk::FaultyDisk, scene::pair, server::unconfigured, within};
+use crate::harness::{Carrier, TestServer, faulty_disk::FaultyDisk, scene::pair, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_in_a_checkpoint_loses_nothing() {
@@ -93,8 +94,8 @@ async fn a_kill_in_a_backup_leaves_a_whole_one_or_none() {
 
 /// Whether an operator's verb came to its end; else it was killed.
 async fn verb(arguments: &[&str], data: &Path, disk: &FaultyDisk) -> bool {
-    let mut command = unconfigured(Path::new(env!("CARGO_BIN_EXE_sovereign")));
-    let output = command.args(arguments).arg("--data").arg(data).envs(disk.environment()).output();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sovereign"));
+    let output = command.env_remove(Carrier::CHOICE).args(arguments).arg("--data").arg(data).envs(disk.environment()).output();
     let output = within("a verb", output).await.expect("it starts");
     let killed = output.status.signal() == Some(Signal::KILL.as_raw());
     assert!(killed || output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -10,7 +10,9 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use tempfile::TempDir;
 
-use super::native;
+/// Compiles it.
+#[path = "../../native/compile.rs"]
+pub mod native;
 
 /// What the library is told, and what it has told so far. Processes that carry its environment share one record.
 pub struct FaultyDisk {

@@ -7,8 +7,6 @@ pub mod desk;
 pub mod faulty_disk;
 pub mod member;
 pub mod middlebox;
-#[path = "../../native/compile.rs"]
-pub mod native;
 pub mod raw;
 pub mod scene;
 pub mod search;

@@ -243,7 +243,7 @@ impl Drop for TestServer {
 }
 
 /// A program that nothing of this process's surroundings configures.
-pub fn unconfigured(program: &Path) -> Command {
+fn unconfigured(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SOVEREIGN_")) {
         command.env_remove(name);

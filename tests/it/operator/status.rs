@@ -1,9 +1,7 @@
 //! How the server is, and where operators look for it.
 
-use std::path::Path;
-
 use super::objects;
-use crate::harness::{Home, TestServer, server::unconfigured};
+use crate::harness::{Carrier, Home, TestServer};
 
 #[tokio::test]
 async fn status_tells_a_running_server_from_a_stopped_one() {
@@ -30,8 +28,8 @@ async fn a_directory_without_a_server_is_named_and_left_alone() {
     let server = TestServer::start().await;
     let elsewhere = server.data().with_file_name("elsewhere");
     let path = elsewhere.to_str().expect("the path is UTF-8");
-    let mut verb = unconfigured(Path::new(env!("CARGO_BIN_EXE_sovereign")));
-    let output = verb.args(["status", "--data", path]).output();
+    let mut verb = tokio::process::Command::new(env!("CARGO_BIN_EXE_sovereign"));
+    let output = verb.env_remove(Carrier::CHOICE).args(["status", "--data", path]).output();
     let output = output.await.expect("the verb runs");
     assert_eq!(output.status.code(), Some(78));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -19,7 +19,7 @@ use sovereign::{
 };
 
 use super::story;
-use crate::harness::native;
+use crate::harness::faulty_disk::native;
 
 /// Names the seed that this process is to run.
 const SEED: &str = "SIMULATED_SEED";

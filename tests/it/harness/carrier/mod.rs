@@ -23,9 +23,12 @@ pub enum Carrier {
 }
 
 impl Carrier {
+    /// The variable that asks for one. No server may see it: to a server it is a key that it does not know.
+    pub const CHOICE: &str = "SOVEREIGN_TEST_CARRIER";
+
     /// What the environment asks for.
     pub fn chosen() -> Self {
-        match std::env::var("SOVEREIGN_TEST_CARRIER").as_deref() {
+        match std::env::var(Self::CHOICE).as_deref() {
             Err(_) | Ok("websocket") => Self::WebSocket,
             Ok("exchange") => Self::Exchange,
             Ok(other) => panic!("SOVEREIGN_TEST_CARRIER={other}: neither websocket nor exchange"),
