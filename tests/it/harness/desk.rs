@@ -99,12 +99,20 @@ impl Desk {
     }
 
     async fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) {
-        while !wanted(&self.text()) {
-            let waiting = tokio::time::timeout(super::PATIENCE, self.output.recv()).await;
-            let text = self.text();
-            let Ok(told) = waiting else { panic!("waited for {what:?}; the screen is\n{text}") };
-            let bytes = told.unwrap_or_else(|| panic!("the program ended while {what:?} was waited for:\n{text}"));
-            self.parser.process(&bytes);
+        let shown = async {
+            while !wanted(&self.parser.screen().contents()) {
+                let Some(bytes) = self.output.recv().await else { return false };
+                self.parser.process(&bytes);
+            }
+            true
+        };
+        // In all, and not for each change: a screen may always change once more.
+        let shown = tokio::time::timeout(super::PATIENCE, shown).await;
+        let text = self.text();
+        match shown {
+            Ok(true) => {}
+            Ok(false) => panic!("the program ended while {what:?} was waited for:\n{text}"),
+            Err(elapsed) => panic!("waited for {what:?} ({elapsed}); the screen is\n{text}"),
         }
     }
 

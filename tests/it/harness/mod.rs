@@ -13,6 +13,7 @@ pub mod search;
 pub mod server;
 pub mod sov;
 pub mod tls;
+pub mod watchdog;
 
 use std::{future::Future, time::Duration};
 

@@ -15,7 +15,7 @@ use tokio::{
     sync::OnceCell,
 };
 
-use super::{Carrier, eventually, faulty_disk::FaultyDisk, middlebox::Middlebox, within};
+use super::{Carrier, eventually, faulty_disk::FaultyDisk, middlebox::Middlebox, watchdog, within};
 
 /// A running server with its data directory, which goes when this goes.
 pub struct TestServer {
@@ -77,6 +77,7 @@ impl TestServer {
     }
 
     fn new(directory: TempDir, arguments: &[&str]) -> Self {
+        watchdog::watch();
         Self {
             directory,
             child: None,

@@ -164,13 +164,17 @@ impl Running {
         if let Some(at) = self.passed.iter().position(&wanted) {
             return self.passed.remove(at).expect("it was just found");
         }
-        loop {
-            let line = self.read().await.expect("sov goes on");
-            if wanted(&line) {
-                return line;
+        // In all, and not for each line: there may always be one more that nobody wants.
+        within("the line that is wanted", async {
+            loop {
+                let line = self.read().await.expect("sov goes on");
+                if wanted(&line) {
+                    return line;
+                }
+                self.passed.push_back(line);
             }
-            self.passed.push_back(line);
-        }
+        })
+        .await
     }
 
     async fn read(&mut self) -> Option<Value> {
