@@ -84,7 +84,8 @@ pub(crate) struct Engine {
     typing: Typing,
     /// Whose device this is.
     account: [u8; 16],
-    tasks: Mutex<JoinSet<()>>,
+    /// `None`: the engine has ended, and nothing is begun any more.
+    tasks: Mutex<Option<JoinSet<()>>>,
     /// Accounts that the server would not show: their messages are taken under their id.
     strangers: Mutex<HashSet<[u8; 16]>>,
     /// Two sends to the same people do not make two groups.
@@ -114,7 +115,7 @@ impl Engine {
             waiters: Waiters::default(),
             workers: Mutex::default(),
             typing: Typing::default(),
-            tasks: Mutex::default(),
+            tasks: Mutex::new(Some(JoinSet::new())),
             strangers: Mutex::default(),
             creating: tokio::sync::Mutex::default(),
             learning: tokio::sync::Mutex::default(),
@@ -205,19 +206,21 @@ impl Engine {
         self.waiters.intent(intent)
     }
 
-    /// Runs a task that ends with the engine.
+    /// Runs a task that ends with the engine; none, once it has ended.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = lock(&self.tasks);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        if let Some(tasks) = &mut *lock(&self.tasks) {
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(task);
+        }
     }
 
     /// Ends all tasks and the connection, and releases the vault.
     pub(crate) async fn close(&self) {
-        self.abort();
+        // Taken out first: what a task begins in its last step would never end.
+        let mut tasks = lock(&self.tasks).take().unwrap_or_default();
+        tasks.abort_all();
         self.remote.stop().await;
-        let mut tasks = std::mem::take(&mut *lock(&self.tasks));
-        while tasks.join_next().await.is_some() {}
+        tasks.shutdown().await;
         lock(&self.core).close();
         self.waiters.close();
         self.state.send_replace((ConnectionState::Stopped, Cause::Requested));
@@ -225,7 +228,7 @@ impl Engine {
 
     /// Ends all tasks at their next step.
     pub(crate) fn abort(&self) {
-        lock(&self.tasks).abort_all();
+        drop(lock(&self.tasks).take());
     }
 
     fn tell(self: &Arc<Self>, effects: Effects) {

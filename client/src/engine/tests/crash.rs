@@ -36,6 +36,23 @@ async fn survives(at: usize, fault: Fault) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_begun_while_everything_ends_does_not_outlive_it() {
+    let server = FakeServer::default();
+    let ann = Person::new(&server, "ann");
+    let ((core, _, key), (remote, _events)) = (ann.unlock(), server.connect(ann.device));
+    let engine = Engine::new(core, remote, key, Options::default().clock);
+    engine.spawn(std::future::pending());
+    engine.close().await;
+    // A task in its last step, or a call on another handle, begins something now.
+    let (tell, told) = tokio::sync::oneshot::channel();
+    engine.spawn(async move {
+        let _ = tell.send(());
+        std::future::pending::<()>().await;
+    });
+    assert!(told.await.is_err(), "it would hold the vault for ever");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kill_before_or_after_any_request_is_survived() {
     for fault in [Fault::SilentBefore, Fault::SilentAfter, Fault::AnswerLost, Fault::RequestLost] {
         let mut at = 1;

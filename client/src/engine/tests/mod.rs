@@ -70,14 +70,17 @@ impl Person {
     }
 
     fn open_now(&self) -> Client {
+        let (core, record, key) = self.unlock();
+        let (remote, events) = self.server.connect(self.device);
+        Client::start_on(core, &record, key, remote, events, Options::default())
+    }
+
+    fn unlock(&self) -> (Core, AccountRecord, Arc<DeviceKey>) {
         let mut vault = Vault::open(self.home.path(), None).expect("the vault");
         let record: Result<Option<AccountRecord>, crate::vault::VaultError> = vault.transaction(|tx| tx.get(Space::Account, b""));
         let record = record.expect("readable").expect("an account");
         let key = Arc::new(DeviceKey::from_secret(&Zeroizing::new(record.device_secret)));
-        let options = Options::default();
-        let core = open_core(vault, &record, &key, &options);
-        let (remote, events) = self.server.connect(self.device);
-        Client::start_on(core, &record, key, remote, events, options)
+        (open_core(vault, &record, &key, &Options::default()), record, key)
     }
 }
 
