@@ -21,6 +21,8 @@ use crate::{
 
 /// Between two messages: far below what the server can do, so that what is seen is the time of one message.
 const EVERY: Duration = Duration::from_millis(5);
+/// Messages at the beginning of a round that are not timed: everybody comes in just before.
+const WARM_UP: usize = 200;
 /// Who reads.
 const READERS: usize = 8;
 
@@ -66,12 +68,12 @@ async fn round(street: &Arc<Street>, messages: usize, stalled: bool) -> Result<V
     for reader in 1..=READERS {
         let (street, mut line) = (Arc::clone(street), street.come(reader).await?);
         readers.spawn(async move {
-            let took = street.read(&mut line, messages).await?;
+            let took = street.read(&mut line, WARM_UP + messages).await?.split_off(WARM_UP);
             line.close().await;
             Ok::<_, LineError>(took)
         });
     }
-    street.send(&mut sender, 0, messages as u64, Some(EVERY), &AtomicU64::new(0)).await?;
+    street.send(&mut sender, 0, (WARM_UP + messages) as u64, Some(EVERY), &AtomicU64::new(0)).await?;
     sender.close().await;
     let mut took = Vec::new();
     while let Some(read) = readers.join_next().await {
