@@ -91,7 +91,17 @@ impl<T: AsyncRead + Unpin> AsyncRead for Counted<T> {
         if self.first.is_empty() {
             ready!(self.poll_place(cx))?;
             let before = buffer.filled().len();
-            let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+            let room = if self.place.is_some() { usize::MAX } else { LARGE_FRAME - self.of_frame };
+            let read = if buffer.remaining() > room {
+                // What is there already may be more than may be read without a place.
+                let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+                let read = Pin::new(&mut self.stream).poll_read(cx, &mut part);
+                let length = part.filled().len();
+                buffer.advance(length);
+                read
+            } else {
+                Pin::new(&mut self.stream).poll_read(cx, buffer)
+            };
             self.of_frame += buffer.filled().len() - before;
             return read;
         }
@@ -245,6 +255,17 @@ mod tests {
         second.await.expect("it is free again");
         let mut next = [0; 10];
         one.read_exact(&mut next).await.expect("the next frame begins anew");
+    }
+
+    #[tokio::test]
+    async fn no_read_is_so_large_that_it_does_without_a_place() {
+        let (mut far, near) = tokio::io::duplex(4 * LARGE_FRAME);
+        let mut near = Counted::new(near, Bytes::new(), Arc::new(Semaphore::new(0)));
+        near.take_large();
+        far.write_all(&vec![7; 2 * LARGE_FRAME]).await.expect("there is room");
+        let mut read = vec![0; 2 * LARGE_FRAME];
+        assert_eq!(near.read(&mut read).await.expect("so much may be"), LARGE_FRAME);
+        assert!(near.read(&mut read).now_or_never().is_none(), "there is no place");
     }
 
     #[tokio::test(start_paused = true)]
