@@ -94,11 +94,14 @@ fn report(runs: &[Run], trace: bool) {
         let seeds: Vec<u64> = failed.iter().map(|run| run.seed).collect();
         let result = serde_json::json!({
             "kind": "simulation", "date": named(DATE), "commit": named(COMMIT),
-            "seeds": runs.len(), "first": runs.first().map(|run| run.seed), "failed_seeds": seeds, "counts": counts,
+            "from": runs.first().map(|run| run.seed), "to": runs.last().map(|run| run.seed), "failed_seeds": seeds, "counts": counts,
         });
         fs::write(place, format!("{result}\n")).expect("the figures can be kept");
     }
-    println!("{}", counts.iter().map(|(name, count)| format!("{name}={count}")).collect::<Vec<_>>().join(" "));
+    let first = ["seeds", "failed"].map(|name| (name, counts[name]));
+    let others = counts.iter().filter(|(name, _)| !["seeds", "failed"].contains(*name)).map(|(name, count)| (*name, *count));
+    let figures = first.into_iter().chain(others).map(|(name, count)| format!("{name}={count}"));
+    println!("{}", figures.collect::<Vec<_>>().join(" "));
     let seeds: Vec<u64> = failed.iter().map(|run| run.seed).collect();
     assert!(
         failed.is_empty(),
