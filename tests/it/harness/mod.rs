@@ -4,6 +4,7 @@ pub mod attendance;
 pub mod carrier;
 pub mod control;
 pub mod desk;
+pub mod dice;
 pub mod faulty_disk;
 pub mod member;
 pub mod middlebox;

@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
-use super::dice::Dice;
-use crate::harness::faulty_disk::{Operation, Record};
+use crate::harness::{
+    dice::Dice,
+    faulty_disk::{Operation, Record},
+};
 
 /// What disks promise to write whole.
 const SECTOR: usize = 512;

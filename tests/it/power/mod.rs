@@ -3,7 +3,6 @@
 //!
 //! `./scripts/powercut` runs it at length. A seed repeats the story's course and the cuts, not the timing of the server.
 
-mod dice;
 mod disk;
 mod story;
 mod verdict;
@@ -14,12 +13,11 @@ use sovereign::entropy;
 use tempfile::TempDir;
 
 use self::{
-    dice::Dice,
     disk::{Cut, Disk},
     story::{Fact, Plan, Story},
     verdict::{Fault, judge, lay_out},
 };
-use crate::harness::{Raw, TestServer};
+use crate::harness::{Raw, TestServer, dice::Dice};
 
 /// Images from one story at most.
 const IMAGES_PER_STORY: usize = 500;

@@ -10,10 +10,11 @@ use sovereign_proto::{
     v1::{self, SendMessageRequest, envelope, response, submit_commit_response::Outcome},
 };
 
-use super::{dice::Dice, disk::Disk};
+use super::disk::Disk;
 use crate::harness::{
     Member, Raw, TestServer,
     attendance::read_request,
+    dice::Dice,
     eventually,
     faulty_disk::{FaultyDisk, Operation, Record},
     member::Bundle,

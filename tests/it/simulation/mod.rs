@@ -4,7 +4,6 @@
 //! What a process draws from outside (randomness, the time of day) is bound to the seed by `tests/native/seeded.c`, so
 //! every run of a seed is a process of its own, and the same to the byte.
 
-mod dice;
 mod ledger;
 mod network;
 mod runs;

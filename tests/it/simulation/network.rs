@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::dice::Dice;
+use crate::harness::dice::Dice;
 
 /// Bytes that one direction holds, in flight and arrived together: a small socket buffer.
 const CAPACITY: usize = 4096;

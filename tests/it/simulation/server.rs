@@ -30,11 +30,11 @@ use tokio::{
 };
 
 use super::{
-    dice::Dice,
     ledger::{Device, Ledger},
     network::Network,
     watch::Watched,
 };
+use crate::harness::dice::Dice;
 
 /// A runtime of its own, whose time passes only as it is told. A process ends when it is dropped.
 pub fn runtime() -> Runtime {

@@ -15,11 +15,11 @@ use tokio::{
 };
 
 use super::{
-    dice::Dice,
     ledger::{Device, Group, Ledger, short},
     network::{Network, Weather},
     server::{Machine, Running, link, live, runtime, scratch, tiny},
 };
+use crate::harness::dice::Dice;
 
 /// Milliseconds between two looks while nothing happens.
 const IDLE_MS: u64 = 250;
@@ -71,11 +71,11 @@ pub struct World {
 impl World {
     /// A server that runs, and people who have just joined.
     pub fn new(seed: u64) -> Self {
-        let mut dice = Dice::new(seed, 1);
+        let mut dice = Dice::of_part(seed, 1);
         let scratch = scratch();
         let ledger = Ledger::default();
         let names: Vec<String> = ["ann", "ben", "cy", "dee"].map(str::to_owned)[..dice.size(2..=4)].to_vec();
-        let network = Network::new(names.len(), Dice::new(seed, 2));
+        let network = Network::new(names.len(), Dice::of_part(seed, 2));
         let (flow, store) = tiny(&mut dice);
         let clock = sovereign::clock::Clock::default();
         let directory = scratch.path().join("server");

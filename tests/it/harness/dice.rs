@@ -1,13 +1,18 @@
-//! What chance decides in a simulation: a stream of numbers that a seed determines.
+//! What chance decides: a stream of numbers that a seed determines.
 
 use std::ops::RangeInclusive;
 
-/// `SplitMix64`. Each part of a world has its own, so that one part's draws do not move another's.
+/// Steele, Lea and Flood's `SplitMix64`.
 #[derive(Clone)]
 pub struct Dice(u64);
 
 impl Dice {
-    pub fn new(seed: u64, part: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Of a part of a world. Each has its own, so that one part's draws do not move another's.
+    pub fn of_part(seed: u64, part: u64) -> Self {
         let mut dice = Self(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ part.wrapping_mul(0x2545_f491_4f6c_dd1d));
         dice.next();
         dice
@@ -19,6 +24,11 @@ impl Dice {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).expect("below a usize")
     }
 
     pub fn within(&mut self, range: RangeInclusive<u64>) -> u64 {
