@@ -265,3 +265,81 @@ fn push_of(log: LogId, device: DeviceId, items: &[Item]) -> Bytes {
     let entries = crate::sabotage::twisted(entries);
     codec::push(push::Body::Entries(v1::Entries { group_id: group_id(log), entries }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use sovereign_proto::log::Kind;
+
+    use super::*;
+    use crate::{
+        ids::{ClientId, GroupId},
+        store::SenderRef,
+    };
+
+    const LOG: LogId = LogId::Group(GroupId([1; 32]));
+
+    fn message(seq: Seq) -> StoredEntry {
+        StoredEntry {
+            seq,
+            time: seq,
+            kind: Kind::Message,
+            sender: None,
+            sender_ref: SenderRef::Message(ClientId([3; 16])),
+            entry_hash: [0; 32],
+            body: Bytes::from_static(b"ciphertext"),
+            removes: Box::default(),
+            expires_at: None,
+            urgent: false,
+            frame: OnceLock::new(),
+        }
+    }
+
+    fn entries(seqs: impl Iterator<Item = Seq>) -> Vec<Arc<StoredEntry>> {
+        seqs.map(|seq| Arc::new(message(seq))).collect()
+    }
+
+    fn position(cursor: Seq, head: Seq) -> Option<LogPosition> {
+        Some(LogPosition { log: LOG, first_available: 1, head, cursor })
+    }
+
+    /// Sends what stands in memory up to `head`, until there is nothing to do; the last seq that was sent.
+    fn send_up_to(delivery: &mut Delivery, head: Seq) -> Seq {
+        while let Step::Send(_) = delivery.step(|_, after| Some(entries(after + 1..=head))) {}
+        delivery.logs[&LOG].sent.expect("the store was asked")
+    }
+
+    #[test]
+    fn what_was_sent_and_is_not_acknowledged_is_sent_once_when_a_window_opens() {
+        let mut delivery = Delivery::new(DeviceId([2; 16]), Flow::default(), vec![LOG]);
+        delivery.positioned(LOG, position(0, 5));
+        assert_eq!(send_up_to(&mut delivery, 5), 5);
+        let outstanding = delivery.outstanding;
+        assert!(outstanding > 0);
+
+        delivery.reopen(LOG);
+        assert_eq!(delivery.outstanding, outstanding, "the credit is still used");
+        assert!(matches!(delivery.step(|_, _| None), Step::Live | Step::Position(_)));
+        // The device has acknowledged less than it was sent.
+        delivery.positioned(LOG, position(3, 7));
+        assert_eq!(delivery.logs[&LOG].sent, Some(5), "it goes on behind what was sent");
+        assert_eq!(send_up_to(&mut delivery, 7), 7);
+        assert!(!delivery.acknowledged(LOG, 7));
+        assert_eq!(delivery.outstanding, 0, "each byte once");
+    }
+
+    #[test]
+    fn a_log_that_is_reopened_twice_before_the_store_answers_forgets_nothing() {
+        let mut delivery = Delivery::new(DeviceId([2; 16]), Flow::default(), vec![LOG]);
+        delivery.positioned(LOG, position(0, 5));
+        send_up_to(&mut delivery, 5);
+        delivery.reopen(LOG);
+        delivery.reopen(LOG);
+        delivery.positioned(LOG, position(0, 5));
+        assert_eq!(delivery.logs[&LOG].sent, Some(5));
+        delivery.reopen(LOG);
+        delivery.positioned(LOG, position(9, 12));
+        assert_eq!(delivery.logs[&LOG].sent, Some(9), "the next window lies behind");
+    }
+}
