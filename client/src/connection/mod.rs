@@ -35,6 +35,7 @@ mod websocket;
 
 use std::{future::Future, sync::Arc};
 
+use futures_util::FutureExt as _;
 use sovereign_proto::{Call, v1};
 use tokio::sync::{mpsc, watch};
 
@@ -133,19 +134,33 @@ impl Connection {
     }
 
     /// Queues a request now, in order with all others, and returns the future of its answer. Dropping the future does
-    /// not take the request back.
+    /// not take the request back, unless so many wait that it stands in line for the queue.
     pub fn begin<C: Call>(&self, request: C) -> impl Future<Output = Result<C::Response, CallError>> + Send + 'static
     where
         C::Response: 'static,
     {
         let (command, answer) = calls::prepare(request);
-        let queued = self.commands.try_send(command);
-        async move {
-            match queued {
-                Ok(()) => answer.await,
-                Err(mpsc::error::TrySendError::Full(_)) => Err(CallError::Unsendable("too many requests wait".to_owned())),
-                Err(mpsc::error::TrySendError::Closed(_)) => Err(CallError::Disconnected),
+        let mut waiting = None;
+        match self.commands.try_send(command) {
+            // Where nobody takes commands any more, dropping this one answers it.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
+            Err(mpsc::error::TrySendError::Full(command)) => {
+                let mut room = Box::pin(self.commands.clone().reserve_owned());
+                // Asked once now, so that it stands in line before whatever is begun later.
+                match room.as_mut().now_or_never() {
+                    Some(Ok(room)) => drop(room.send(command)),
+                    Some(Err(_)) => {}
+                    None => waiting = Some((room, command)),
+                }
             }
+        }
+        async move {
+            if let Some((room, command)) = waiting
+                && let Ok(room) = room.await
+            {
+                room.send(command);
+            }
+            answer.await
         }
     }
 

@@ -55,6 +55,20 @@ async fn no_more_requests_are_in_flight_than_announced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn more_than_the_queue_takes_wait_in_their_order() {
+    let mut bench = start(0);
+    let mut peer = bench.live_peer().await;
+    let calls: Vec<_> = (0..3000_u64).map(|number| bench.connection.begin(ping(number))).collect();
+    let calls = tokio::spawn(futures_util::future::join_all(calls));
+    for expected in 0..3000 {
+        let (id, number) = ping_request(&mut peer).await;
+        assert_eq!(number, expected);
+        peer.answer(id, pong(0)).await;
+    }
+    assert!(calls.await.expect("no panic").iter().all(Result::is_ok));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_exceeds_a_frame_is_never_sent() {
     let mut bench = start(0);
     let mut peer = bench.live_peer().await;
