@@ -1,8 +1,8 @@
-//! Messages of one connection to one group keep their order, also where one of them is refused for now.
+//! Messages of one connection to one group keep their order, also where one of them is refused.
 //!
 //! A client has several messages on their way. Refused the first and took the second, the server would turn them round,
-//! and their readers would miss one. So what stands behind a message that was refused for now is refused, too, until
-//! that one comes again, for whoever asks for it (`in_order`).
+//! or leave a hole in their numbers, and their readers would miss one. So what stands behind a message that was refused
+//! is refused, too, until that one comes again or its sender begins anew, for whoever asks for it (`in_order`).
 
 use std::{
     collections::HashMap,
@@ -61,7 +61,7 @@ impl InPlace {
             && self.order.lock().get(&self.placed.group).is_some_and(|held| held.place < self.placed.place)
     }
 
-    /// It is refused for now.
+    /// It is refused, for now or for good.
     pub fn hold(&self) {
         self.order.hold(self.placed, monotonic());
     }
@@ -75,8 +75,9 @@ impl InOrder {
         InPlace { order: Arc::clone(self), placed: Placed { group, message, place } }
     }
 
-    /// A message has come. `Err`: one before it waits to be sent again. The one that does ends the hold.
-    pub fn take(self: &Arc<Self>, group: GroupId, message: ClientId, now: Instant) -> Result<InPlace, Behind> {
+    /// A message has come. `Err`: one before it waits to be sent again. The one that does ends the hold, as does one whose
+    /// sender says that it has every answer and begins anew.
+    pub fn take(self: &Arc<Self>, group: GroupId, message: ClientId, anew: bool, now: Instant) -> Result<InPlace, Behind> {
         let placed = Placed { group, message, place: self.come.fetch_add(1, Ordering::Relaxed) };
         let taken = InPlace { order: Arc::clone(self), placed };
         if !self.holds.load(Ordering::Acquire) {
@@ -84,7 +85,7 @@ impl InOrder {
         }
         let mut held = self.lock();
         // Who gives a message up goes on after a while.
-        if held.get(&group).is_some_and(|held| held.message != message && now < held.until) {
+        if !anew && held.get(&group).is_some_and(|held| held.message != message && now < held.until) {
             return Err(Behind);
         }
         held.remove(&group);
@@ -92,7 +93,7 @@ impl InOrder {
         Ok(taken)
     }
 
-    /// The message was refused for now: nothing that came behind it overtakes it.
+    /// The message was refused: nothing that came behind it overtakes it.
     fn hold(&self, refused: Placed, now: Instant) {
         let Placed { group, message, place } = refused;
         let mut held = self.lock();
@@ -123,24 +124,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nothing_overtakes_what_was_refused() {
         let (order, now) = (Arc::new(InOrder::default()), monotonic());
-        let first = order.take(GROUP, FIRST, now).expect("nothing is held");
+        let first = order.take(GROUP, FIRST, false, now).expect("nothing is held");
         first.hold();
-        assert!(order.take(GROUP, SECOND, now).is_err());
-        assert!(order.take(GroupId([2; 32]), SECOND, now).is_ok(), "other groups go on");
-        assert!(order.take(GROUP, FIRST, now).is_ok(), "it has come again");
-        assert!(order.take(GROUP, SECOND, now).is_ok());
+        assert!(order.take(GROUP, SECOND, false, now).is_err());
+        assert!(order.take(GroupId([2; 32]), SECOND, false, now).is_ok(), "other groups go on");
+        assert!(order.take(GROUP, FIRST, false, now).is_ok(), "it has come again");
+        assert!(order.take(GROUP, SECOND, false, now).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_first_of_the_refused_comes_first_whichever_was_refused_first() {
         let (order, now) = (Arc::new(InOrder::default()), monotonic());
-        let first = order.take(GROUP, FIRST, now).expect("nothing is held");
-        let second = order.take(GROUP, SECOND, now).expect("nothing is held");
+        let first = order.take(GROUP, FIRST, false, now).expect("nothing is held");
+        let second = order.take(GROUP, SECOND, false, now).expect("nothing is held");
         second.hold();
         first.hold();
-        assert!(order.take(GROUP, SECOND, now).is_err());
-        assert!(order.take(GROUP, FIRST, now).is_ok());
-        assert!(order.take(GROUP, SECOND, now).is_ok());
+        assert!(order.take(GROUP, SECOND, false, now).is_err());
+        assert!(order.take(GROUP, FIRST, false, now).is_ok());
+        assert!(order.take(GROUP, SECOND, false, now).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -148,7 +149,7 @@ mod tests {
         let (order, now) = (Arc::new(InOrder::default()), monotonic());
         let mut on_their_way = Vec::new();
         for id in [FIRST, SECOND] {
-            on_their_way.push(order.take(GROUP, id, now).expect("nothing is held"));
+            on_their_way.push(order.take(GROUP, id, false, now).expect("nothing is held"));
         }
         assert!(!on_their_way[0].is_behind() && !on_their_way[1].is_behind());
         on_their_way[0].hold();
@@ -158,10 +159,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_gives_a_message_up_goes_on_after_a_while() {
         let (order, now) = (Arc::new(InOrder::default()), monotonic());
-        let first = order.take(GROUP, FIRST, now).expect("nothing is held");
+        let first = order.take(GROUP, FIRST, false, now).expect("nothing is held");
         first.hold();
-        assert!(order.take(GROUP, SECOND, now + HOLD / 2).is_err());
-        assert!(order.take(GROUP, SECOND, now + HOLD).is_ok());
+        assert!(order.take(GROUP, SECOND, false, now + HOLD / 2).is_err());
+        assert!(order.take(GROUP, SECOND, false, now + HOLD).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_every_answer_begins_anew_at_once() {
+        let (order, now) = (Arc::new(InOrder::default()), monotonic());
+        order.take(GROUP, FIRST, false, now).expect("nothing is held").hold();
+        assert!(order.take(GROUP, SECOND, false, now).is_err());
+        assert!(order.take(GROUP, SECOND, true, now).is_ok());
+        assert!(order.take(GROUP, ClientId([3; 16]), false, now).is_ok(), "nothing is held any more");
     }
 
     #[tokio::test(start_paused = true)]
@@ -170,7 +180,7 @@ mod tests {
         for number in 0..1000_u16 {
             let mut group = [0; 32];
             group[..2].copy_from_slice(&number.to_be_bytes());
-            let placed = order.take(GroupId(group), FIRST, now).expect("another group");
+            let placed = order.take(GroupId(group), FIRST, false, now).expect("another group");
             placed.hold();
         }
         assert_eq!(order.lock().len(), HELD_GROUPS);

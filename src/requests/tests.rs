@@ -68,6 +68,7 @@ async fn who_may_not_see_a_group_does_not_learn_that_it_is_busy() {
             group_id: group.0.to_vec().into(),
             message: Some(message),
             in_order: false,
+            anew: false,
         })
     };
     let refused = handle(server, connection, send(busy, 1)).await.err().expect("refused").into_failure();

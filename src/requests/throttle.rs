@@ -168,13 +168,13 @@ pub fn admit(server: &Server, connection: &Connection, body: &request::Body, now
 }
 
 impl Charge {
-    /// The request was answered: its group is charged for what succeeded, and what was refused for now is not overtaken.
+    /// The request was answered: its group is charged for what succeeded, and what was refused is not overtaken.
     pub fn settle<T>(self, server: &Server, result: &Result<T, Refusal>) {
         match (result, self) {
             (Ok(_), Self { group: Some((purse, price, at)), .. }) => {
                 price.spend(&purse, Rates::in_group(&server.settings.limits), at);
             }
-            (Err(refusal), Self { in_place, .. }) if is_for_now(refusal.code()) => hold(in_place),
+            (Err(refusal), Self { in_place, .. }) if is_of_one(refusal.code()) => hold(in_place),
             _ => {}
         }
     }
@@ -295,8 +295,8 @@ fn in_place(connection: &Connection, body: &request::Body, now: Instant) -> Resu
     let id = send.message.as_ref().and_then(|message| ClientId::try_from(&message.client_id[..]).ok());
     // What is no message is refused by its handler.
     let (Some(group), Some(id)) = (group_of(body), id) else { return Ok(None) };
-    let in_place = connection.in_order.take(group, id, now).map_err(|Behind| {
-        let message = "a message before this one was refused for now: send that one again first";
+    let in_place = connection.in_order.take(group, id, send.anew, now).map_err(|Behind| {
+        let message = "a message before this one was refused: send that one again first, or begin anew";
         Refusal::unavailable(message, BEHIND_MS)
     })?;
     Ok(Some(in_place))
@@ -313,6 +313,7 @@ fn limited(message: &'static str, wait: Duration) -> Refusal {
     Refusal::rate_limited(message, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1))
 }
 
-fn is_for_now(code: FailureCode) -> bool {
-    matches!(code, FailureCode::RateLimited | FailureCode::QuotaExceeded | FailureCode::Unavailable)
+/// Whether a message behind the one that was refused might be taken: not where the group takes none of them.
+fn is_of_one(code: FailureCode) -> bool {
+    !matches!(code, FailureCode::NotFound | FailureCode::Forbidden | FailureCode::StaleEpoch)
 }

@@ -23,11 +23,19 @@ impl Store {
         self.append_in_place(append, None)
     }
 
-    /// The same; with a place it keeps it: refused for now, it holds those behind it, and it is refused behind such a one.
+    /// The same; with a place it keeps it: refused, it holds those behind it, and it is refused behind such a one.
     pub fn append_in_place(&self, append: Append, in_place: Option<InPlace>) -> Answer<AppendOutcome> {
         // Hashed here, on the caller's thread: the writer's time is everybody's.
         let entry_hash = log::entry_hash(Kind::Message, &append.message.ciphertext);
-        self.append_job(append.message.ciphertext.len(), in_place, move |txn| txn.append(append, entry_hash))
+        let place = in_place.clone();
+        self.append_job(append.message.ciphertext.len(), in_place, move |txn| {
+            let outcome = txn.append(append, entry_hash)?;
+            // Those behind it may stand in the same transaction, and have room.
+            if let (Some(place), true) = (place, outcome.is_of_one()) {
+                place.hold();
+            }
+            Ok(outcome)
+        })
     }
 }
 

@@ -254,13 +254,10 @@ impl Work<'_> {
     /// Notices messages of a sender that are missing or repeated. Missing may be what has expired, of which the sender
     /// says how many there were, and what was gone before this device could read it.
     fn check_counter(&mut self, id: &[u8; 32], from: DeviceRef, view: &View) -> Result<(), Error> {
-        let key = [id.as_slice(), &from.device].concat();
-        let of_lives = [key.as_slice(), b"lives"].concat();
+        let [key, of_lives] = counter_keys(id, &from.device);
         let log = self.log(id)?.unwrap_or_default();
-        let now = CounterRecord { expiring: view.expiring, expired: log.expired, gone: log.gone };
-        let plain = now == CounterRecord::default();
-        let before = if plain { now } else { self.tx.get(Space::Counter, &of_lives)?.unwrap_or_default() };
-        let last: Option<u64> = self.tx.get(Space::Counter, &key)?;
+        let now = CounterRecord { expiring: view.expiring, expired: log.expired, gone: log.gone, stay: log.stay };
+        let (last, before) = self.last_counter(id, &from.device, &now)?;
         if let Some(last) = last {
             let others = now.expiring.saturating_sub(before.expiring).saturating_sub(u64::from(view.ttl_seconds != 0));
             let expired = others.min(now.expired.saturating_sub(before.expired));
@@ -277,11 +274,27 @@ impl Work<'_> {
         Ok(self.tx.put(Space::Counter, &key, &view.counter.max(last.unwrap_or(0)))?)
     }
 
-    /// A device that comes in counts anew: numbers that it gave to messages which nobody took when it went are gone.
-    pub(super) fn forget_counter(&mut self, id: &[u8; 32], device: &[u8; 16]) -> Result<(), Error> {
-        let key = [id.as_slice(), device].concat();
-        self.tx.remove(Space::Counter, &key)?;
-        Ok(self.tx.remove(Space::Counter, &[key.as_slice(), b"lives"].concat())?)
+    /// The last counter of a sender, and what was known then. Counters are compared while both were there without a
+    /// break: what came before this device's own last coming in says nothing.
+    pub(super) fn last_counter(
+        &self,
+        id: &[u8; 32],
+        device: &[u8; 16],
+        now: &CounterRecord,
+    ) -> Result<(Option<u64>, CounterRecord), Error> {
+        let [key, of_lives] = counter_keys(id, device);
+        let plain = *now == CounterRecord::default();
+        let before = if plain { *now } else { self.tx.get(Space::Counter, &of_lives)?.unwrap_or_default() };
+        let last = if before.stay == now.stay { self.tx.get(Space::Counter, &key)? } else { None };
+        Ok((last, before))
+    }
+
+    /// Devices that come in count anew: numbers that they gave to messages which nobody took when they went are gone.
+    pub(super) fn forget_counters(&mut self, id: &[u8; 32], devices: &[DeviceRef]) -> Result<(), Error> {
+        for key in devices.iter().flat_map(|of| counter_keys(id, &of.device)) {
+            self.tx.remove(Space::Counter, &key)?;
+        }
+        Ok(())
     }
 
     /// Compares what the sender says it saw with what this device saw.
@@ -320,6 +333,11 @@ impl Work<'_> {
         self.tx.put(Space::Meta, b"inbox", &next)?;
         Ok(next)
     }
+}
+
+/// Where the last counter of a sender stands, and what was known then.
+fn counter_keys(id: &[u8; 32], device: &[u8; 16]) -> [Vec<u8>; 2] {
+    [[id.as_slice(), device].concat(), [id.as_slice(), device, b"lives"].concat()]
 }
 
 pub(super) fn skipped_to(entry: &v1::Entry) -> Option<u64> {

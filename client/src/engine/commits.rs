@@ -213,6 +213,7 @@ impl Work<'_> {
             (record.verified, record.gapped) = (false, false);
             let log = self.log(id)?.unwrap_or_default().restart(seq, running, epoch);
             self.tx.put(Space::Log, id, &log)?;
+            self.renumber(id)?;
             self.tx.trim(Space::Chain, id, u64::MAX)?;
             if let Some(running) = &running {
                 self.tx.set(Space::Chain, id, seq, running)?;
@@ -220,8 +221,11 @@ impl Work<'_> {
             self.effects.events.push(Event::Joined { group: *id });
         } else {
             let removed = before.iter().any(|leaf| !after.iter().any(|other| other.of == leaf.of));
+            let came_in = |leaf: &&Leaf| !before.iter().any(|other| other.of == leaf.of);
+            let came_in: Vec<DeviceRef> = after.iter().filter(came_in).map(|leaf| leaf.of).collect();
+            self.forget_counters(id, &came_in)?;
             self.signals.passed(id, epoch, removed);
-            self.members_changed(*id, epoch, &before, &after)?;
+            self.members_changed(*id, epoch, &before, &after);
         }
         self.put_group(&record)?;
         for (message, at) in bundle.messages.iter().zip(seq + 1..) {
@@ -268,7 +272,8 @@ impl Work<'_> {
             return self.left(record, &effect).map(|()| Need::Nothing);
         }
         let after = self.look(&id, crate::mls::Group::leaves)?;
-        self.members_changed(id, effect.epoch, &before, &after)?;
+        self.forget_counters(&id, &effect.added)?;
+        self.members_changed(id, effect.epoch, &before, &after);
         self.put_group(&record)?;
         if record.leaving {
             // The commit dropped the proposal to go, and without one nobody may take this device out.
@@ -346,10 +351,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn members_changed(&mut self, group: [u8; 32], epoch: u64, before: &[Leaf], after: &[Leaf]) -> Result<(), Error> {
-        for leaf in after.iter().filter(|leaf| !before.iter().any(|other| other.of == leaf.of)) {
-            self.forget_counter(&group, &leaf.of.device)?;
-        }
+    fn members_changed(&mut self, group: [u8; 32], epoch: u64, before: &[Leaf], after: &[Leaf]) {
         let only = |these: &[Leaf], those: &[Leaf]| -> Vec<[u8; 16]> {
             these.iter().filter(|leaf| !those.iter().any(|other| other.of == leaf.of)).map(|leaf| leaf.of.account).collect()
         };
@@ -357,7 +359,6 @@ impl Work<'_> {
         if !added.is_empty() || !removed.is_empty() {
             self.effects.events.push(Event::MembersChanged { group, epoch, added, removed });
         }
-        Ok(())
     }
 
     /// The contents of a bundle's messages; their counters follow the last one of this device.

@@ -226,6 +226,7 @@ impl Work<'_> {
                 record.stage = Stage::Active;
                 let log = self.log(&id)?.unwrap_or_default().restart(welcome.join_seq, Some(welcome.running), epoch);
                 self.tx.put(Space::Log, &id, &log)?;
+                self.renumber(&id)?;
                 self.tx.set(Space::Chain, &id, welcome.join_seq, &welcome.running)?;
                 self.effects.events.push(Event::Joined { group: id });
             }

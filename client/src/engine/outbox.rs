@@ -88,6 +88,8 @@ impl Work<'_> {
             return Ok(Vec::new());
         }
         let epoch = self.look(id, crate::mls::Group::epoch)?;
+        // A bundle's messages are counted behind what was sent, so nothing more is sent until it is made.
+        let nothing_new = record.frozen || self.waits_for_members(id)?;
         let mut ready = Vec::new();
         let room = PIPELINE.saturating_sub(in_flight.len());
         for (position, mut item) in self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, PIPELINE)? {
@@ -95,7 +97,7 @@ impl Work<'_> {
                 continue;
             }
             if item.ciphertext.is_none() {
-                if record.frozen {
+                if nothing_new {
                     // What was sent before is answered still; nothing else is.
                     break;
                 }
@@ -108,7 +110,8 @@ impl Work<'_> {
             if ready.len() >= room || in_flight.iter().any(|(_, other)| *other != item.epoch) {
                 break;
             }
-            ready.push(Ready { client_id: item.client_id, epoch: item.epoch, request: request(id, item) });
+            let anew = in_flight.is_empty() && ready.is_empty();
+            ready.push(Ready { client_id: item.client_id, epoch: item.epoch, request: request(id, item, anew) });
         }
         self.put_group(&record)?;
         Ok(ready)
@@ -132,7 +135,12 @@ impl Work<'_> {
     /// The server has not taken the message because the group is frozen: it may go where the group goes on.
     pub(crate) fn unsend(&mut self, id: &[u8; 32], client_id: &[u8; 16]) -> Result<(), Error> {
         let Some((position, item)) = self.outgoing(id, client_id)? else { return Ok(()) };
-        Ok(self.tx.set(Space::Outbox, id, position, &OutboxRecord { counter: 0, ciphertext: None, ..item })?)
+        self.give_back(id, position, &item)
+    }
+
+    /// Whether people are to be added before anything more is said.
+    pub(crate) fn waits_for_members(&self, id: &[u8; 32]) -> Result<bool, Error> {
+        Ok(self.intents(id)?.first().is_some_and(|(_, intent)| intent.first))
     }
 
     /// Whether messages were sent whose answer is not known.
@@ -158,27 +166,54 @@ impl Work<'_> {
     }
 
     fn fail(&mut self, id: &[u8; 32], position: u64, item: &OutboxRecord, error: Error) -> Result<(), Error> {
+        self.give_back(id, position, item)?;
         self.tx.take_out(Space::Outbox, id, position)?;
-        if let Some(mut record) = self.group(id)?.filter(|record| item.counter != 0 && record.counter == item.counter) {
-            record.counter -= 1;
-            record.expiring -= u64::from(item.options.ttl_seconds != 0);
-            self.put_group(&record)?;
-        }
         self.effects.events.push(Event::SendFailed { group: *id, client_id: item.client_id, reason: error.to_string() });
         self.effects.sent.push((item.client_id, Err(error)));
+        Ok(())
+    }
+
+    /// The server has not taken this message, nor those that were sent behind it, since none overtakes another: their
+    /// numbers are free for what is sent next, so that readers miss none. What stays is encrypted again.
+    fn give_back(&mut self, id: &[u8; 32], position: u64, item: &OutboxRecord) -> Result<(), Error> {
+        if item.counter == 0 && item.ciphertext.is_none() {
+            return Ok(());
+        }
+        if item.counter > 0
+            && let Some(mut record) = self.group(id)?
+        {
+            record.counter = item.counter - 1;
+            record.expiring = item.expiring - u64::from(item.options.ttl_seconds != 0);
+            self.put_group(&record)?;
+        }
+        for (position, item) in self.tx.items::<OutboxRecord>(Space::Outbox, id, position - 1, 4 * PIPELINE)? {
+            if item.counter > 0 || item.ciphertext.is_some() {
+                let unsent = OutboxRecord { counter: 0, expiring: 0, ciphertext: None, ..item };
+                self.tx.set(Space::Outbox, id, position, &unsent)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// This device came in again, and counts anew. What it sent before is asked after as it was; what is not accepted
+    /// gets its number when it is encrypted again, behind what was said on the way in.
+    pub(super) fn renumber(&mut self, id: &[u8; 32]) -> Result<(), Error> {
+        for (position, item) in self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, 4 * PIPELINE)? {
+            if item.counter > 0 {
+                self.tx.set(Space::Outbox, id, position, &OutboxRecord { counter: 0, expiring: 0, ..item })?;
+            }
+        }
         Ok(())
     }
 
     /// Messages of an epoch that the server takes no more: encrypted again, under the same client ids.
     pub(crate) fn outdate(&mut self, id: &[u8; 32]) -> Result<(), Error> {
         let epoch = self.look(id, crate::mls::Group::epoch)?;
-        for (position, mut item) in self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, PIPELINE)? {
-            if item.ciphertext.is_some() && item.epoch < epoch {
-                item.ciphertext = None;
-                self.tx.set(Space::Outbox, id, position, &item)?;
-            }
+        let items = self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, PIPELINE)?;
+        match items.into_iter().find(|(_, item)| item.ciphertext.is_some() && item.epoch < epoch) {
+            Some((position, first)) => self.give_back(id, position, &first),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// An outgoing message among those that may be unanswered.
@@ -263,9 +298,9 @@ pub(crate) fn frozen() -> Error {
     Error::GroupClosed(reason.to_owned())
 }
 
-fn request(id: &[u8; 32], item: OutboxRecord) -> v1::SendMessageRequest {
+fn request(id: &[u8; 32], item: OutboxRecord, anew: bool) -> v1::SendMessageRequest {
     let SendOptions { ttl_seconds, urgent } = item.options;
     let ciphertext = item.ciphertext.map(|blob| blob.0).unwrap_or_default().into();
     let message = v1::OutgoingMessage { client_id: item.client_id.to_vec().into(), ciphertext, ttl_seconds, urgent };
-    v1::SendMessageRequest { group_id: id.to_vec().into(), message: Some(message), in_order: true }
+    v1::SendMessageRequest { group_id: id.to_vec().into(), message: Some(message), in_order: true, anew }
 }

@@ -33,7 +33,7 @@ pub(crate) struct LogRecord {
     /// Messages that expired before they came here.
     #[serde(default)]
     pub(crate) expired: u64,
-    /// Entries that were gone otherwise, or stood outside of this device's windows.
+    /// Entries that were gone otherwise, or of epochs before this device came in.
     #[serde(default)]
     pub(crate) gone: u64,
     /// The epoch in which this device came in: it has no keys of earlier ones, in which others may go on to send a while.
@@ -42,13 +42,16 @@ pub(crate) struct LogRecord {
     /// Where it goes on since the server was last restored; 0: it never was.
     #[serde(default)]
     pub(crate) restored_at: u64,
+    /// How often this device came in again.
+    #[serde(default)]
+    pub(crate) stay: u64,
 }
 
 impl LogRecord {
     /// Read on from here, where this device came in: what stands between is not for it.
     pub(crate) fn restart(self, cursor: u64, running: Option<[u8; 32]>, joined_in: u64) -> Self {
-        let gone = self.gone + cursor.saturating_sub(self.cursor);
-        Self { cursor, running, alarmed: false, gone, joined_in, ..self }
+        let stay = self.stay + u64::from(self.cursor > 0);
+        Self { cursor, running, alarmed: false, joined_in, stay, ..self }
     }
 }
 
@@ -141,7 +144,7 @@ pub(crate) enum Said {
 pub(crate) struct OutboxRecord {
     pub(crate) client_id: [u8; 16],
     pub(crate) said: Said,
-    /// 0: not encrypted yet. Stays when it is encrypted again.
+    /// Its number among those of this device; 0: it has none (yet). Given back where it is known not to be accepted.
     pub(crate) counter: u64,
     pub(crate) epoch: u64,
     pub(crate) ciphertext: Option<Blob>,
@@ -228,6 +231,8 @@ pub(crate) struct CounterRecord {
     /// Of the log, as [`LogRecord`] has them.
     pub(crate) expired: u64,
     pub(crate) gone: u64,
+    #[serde(default)]
+    pub(crate) stay: u64,
 }
 
 /// Where a message of the inbox stands; or a notice of the server, whose seq is of the device's own log.

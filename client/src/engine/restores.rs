@@ -6,7 +6,11 @@ use std::sync::Arc;
 use prost::Message as _;
 use sovereign_proto::v1::{self, FailureCode, Revival};
 
-use super::{Engine, Work, content::View, records::Stage};
+use super::{
+    Engine, Work,
+    content::View,
+    records::{CounterRecord, Stage},
+};
 use crate::{
     error::Error,
     event::Alarm,
@@ -167,7 +171,8 @@ impl Work<'_> {
         if log.restored_at == 0 || seq <= log.restored_at {
             return Ok(false);
         }
-        let last: Option<u64> = self.tx.get(Space::Counter, &[id.as_slice(), &from.device].concat())?;
+        let now = CounterRecord { stay: log.stay, ..CounterRecord::default() };
+        let (last, _) = self.last_counter(id, &from.device, &now)?;
         Ok(last.is_some_and(|last| view.counter <= last))
     }
 }

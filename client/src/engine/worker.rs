@@ -143,7 +143,7 @@ impl Engine {
             }
             let intent = work.intents(id)?.into_iter().next().map(|(_, intent)| intent);
             if let Some(intent) = intent.clone().filter(|intent| intent.first) {
-                return Ok(Step::Commit(intent));
+                return Ok(if work.has_unanswered(id)? { Step::Send } else { Step::Commit(intent) });
             }
             if work.has_outgoing(id)? {
                 match work.may_send(&record) {
@@ -160,8 +160,11 @@ impl Engine {
         let mut answers = FuturesOrdered::new();
         let mut in_flight: Vec<([u8; 16], u64)> = Vec::with_capacity(PIPELINE);
         let mut stale: Option<v1::StaleEpoch> = None;
+        // One was refused: those behind it are, too, and go on when all of them have been answered.
+        let mut refused = false;
         loop {
-            if stale.is_none() {
+            refused &= !in_flight.is_empty();
+            if stale.is_none() && !refused {
                 for ready in self.run(|work| work.next_messages(id, &in_flight))? {
                     in_flight.push((ready.client_id, ready.epoch));
                     answers.push_back(remote::answer::<v1::SendMessageRequest>(self.remote.begin(ready.request.into_body())));
@@ -178,8 +181,12 @@ impl Engine {
                     }
                     let error = Error::from(failure);
                     if error.passes() {
+                        if refused {
+                            continue;
+                        }
                         return Err(error);
                     }
+                    refused = true;
                     if self.is_frozen_now(id, &error).await? {
                         self.run(|work| work.unsend(id, &client_id))?;
                         continue;

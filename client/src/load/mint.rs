@@ -78,7 +78,7 @@ impl Mint {
         let (id, ciphertext) = self.message(number, stamp);
         let message =
             v1::OutgoingMessage { client_id: Bytes::copy_from_slice(&id), ciphertext, ..v1::OutgoingMessage::default() };
-        v1::SendMessageRequest { group_id: self.group_id.clone(), message: Some(message), in_order: false }
+        v1::SendMessageRequest { group_id: self.group_id.clone(), message: Some(message), in_order: false, anew: false }
     }
 
     /// The next message as a request.

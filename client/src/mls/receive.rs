@@ -10,6 +10,7 @@ pub(crate) struct CommitEffect {
     /// Whose commit it was.
     pub(crate) by: DeviceRef,
     pub(crate) epoch: u64,
+    /// Devices that came in, also those whose old leaf went.
     pub(crate) added: Vec<DeviceRef>,
     pub(crate) removed: Vec<DeviceRef>,
     /// This device is no leaf any more.
@@ -53,7 +54,9 @@ impl Mls {
         let self_removed = staged.self_removed();
         group.0.merge_staged_commit(provider, *staged).map_err(invalid)?;
         let after = group.leaves();
-        let added = after.iter().filter(|leaf| is_new(&before, leaf)).map(|leaf| leaf.of).collect();
+        // An external commit puts a new leaf in the place of the device's old one.
+        let came_in = |leaf: &&Leaf| is_new(&before, leaf) || removed.contains(&leaf.of);
+        let added = after.iter().filter(came_in).map(|leaf| leaf.of).collect();
         Ok(CommitEffect { by, epoch: group.epoch(), added, removed, self_removed, hash })
     }
 

@@ -186,7 +186,7 @@ impl Group {
         let positions = vec![v1::Position { group_id: group_id.clone(), seq: 1 }];
         let frames = [
             frame(1, self.alone.0.request(&GROUP.0).into_body()),
-            frame(2, v1::SendMessageRequest { group_id, message: Some(message), in_order: false }.into_body()),
+            frame(2, v1::SendMessageRequest { group_id, message: Some(message), in_order: false, anew: false }.into_body()),
             frame(3, fetch.into_body()),
             notice(v1::notice::Body::Signal(signal)),
             notice(v1::notice::Body::Acknowledge(v1::Acknowledge { positions })),

@@ -1,6 +1,10 @@
 use sovereign_proto::log::{START as RUNNING_START, entry_hash, running_hash};
 
 use super::*;
+use crate::{
+    clock::monotonic,
+    order::{Behind, InOrder},
+};
 
 #[tokio::test]
 async fn a_message_is_accepted_once_and_answered_the_same_for_ever() {
@@ -168,4 +172,23 @@ async fn pages_are_bounded_and_go_on_where_they_stopped() {
     assert!(back.more);
     let last = harness.store.page_back(LogId::Group(group), ben.device_id, 3, 9).await.expect("read").expect("a window");
     assert_eq!((last.items.iter().map(seq).collect::<Vec<_>>(), last.more), (vec![2], false), "nothing from before the join");
+}
+
+#[tokio::test]
+async fn what_has_no_room_is_not_overtaken_by_something_smaller_behind_it() {
+    let harness = Harness::with(Options { disk_reserve: 0, group_bytes: 6, ..Options::default() });
+    let (ann, _, group) = two(&harness).await;
+    let order = Arc::new(InOrder::default());
+    let mut large = message(ann, group, 1, 1);
+    large.message.ciphertext = Bytes::from_static(b"larger than the room");
+    let send = |append: Append, anew| {
+        let place = order.take(group, append.message.client_id, anew, monotonic());
+        harness.store.append_in_place(append, Some(place.unwrap_or_else(|Behind| panic!("behind in the session already"))))
+    };
+    // Both are on their way before the first is refused.
+    let (first, second) = (send(large, false), send(message(ann, group, 1, 2), false));
+    assert_eq!(first.await, Ok(AppendOutcome::GroupFull(Quota { used: 0, limit: 6 })));
+    assert_eq!(second.await, Err(StoreError::Busy), "it would stand in front of the first");
+    let anew = send(message(ann, group, 1, 2), true).await;
+    assert!(matches!(anew, Ok(AppendOutcome::Accepted { .. })), "its sender has given the first up: {anew:?}");
 }

@@ -72,6 +72,14 @@ pub enum AppendOutcome {
     ServerBehind,
 }
 
+impl AppendOutcome {
+    /// Whether this message was refused where one behind it might be taken.
+    #[must_use]
+    pub fn is_of_one(&self) -> bool {
+        matches!(self, Self::Conflict | Self::AccountFull(_) | Self::GroupFull(_))
+    }
+}
+
 /// Bytes of messages that stand here, and how many may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {

@@ -149,7 +149,7 @@ pub async fn relate(person: &mut Person, other: &Keys, change: v1::RelationChang
 
 /// A message as a request.
 pub fn send_request(group_id: &[u8], message: v1::OutgoingMessage) -> v1::SendMessageRequest {
-    v1::SendMessageRequest { group_id: Bytes::copy_from_slice(group_id), message: Some(message), in_order: false }
+    v1::SendMessageRequest { group_id: Bytes::copy_from_slice(group_id), message: Some(message), in_order: false, anew: false }
 }
 
 /// Ada and Bob in a group of two, both live.

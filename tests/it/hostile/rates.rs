@@ -96,6 +96,24 @@ async fn who_sends_too_fast_waits_nothing_is_turned_round_and_others_are_served(
 }
 
 #[tokio::test]
+async fn what_is_refused_for_good_is_not_overtaken_until_its_sender_begins_anew() {
+    let server = TestServer::start().await;
+    let (mut ada, _bob) = pair(&server).await;
+    let mut requests = messages(&mut ada, 4);
+    requests[1].message.as_mut().expect("a message").ttl_seconds = 1;
+    let answers = send_at_once(&mut ada.person.raw, &requests).await;
+    let codes: Vec<Option<FailureCode>> = answers.iter().map(|answer| answer.as_ref().err().map(v1::Failure::code)).collect();
+    let behind = Some(FailureCode::Unavailable);
+    assert_eq!(codes, [None, Some(FailureCode::InvalidArgument), behind, behind]);
+
+    requests.drain(..2);
+    requests[0].anew = true;
+    let answers = send_at_once(&mut ada.person.raw, &requests).await;
+    let seqs: Vec<u64> = answers.into_iter().map(|answer| answer.expect("nothing holds it")).collect();
+    assert!(seqs.is_sorted(), "{seqs:?}");
+}
+
+#[tokio::test]
 async fn coming_back_gives_nobody_more_and_an_account_shares_what_it_has() {
     let server = slow_server().await;
     let (mut ada, _bob) = pair(&server).await;

@@ -45,6 +45,8 @@ pub(super) enum Fault {
     SilentBefore,
     /// Not done: too many of late, and to come back after so many milliseconds.
     Limited(u64),
+    /// Never done: not as it is.
+    Refused,
 }
 
 #[derive(Clone, Default)]
@@ -81,6 +83,8 @@ pub(super) struct World {
     pub(super) expires: Option<([u8; 32], Expire)>,
     /// Also where the device fetches it.
     pub(super) tampers_always: bool,
+    /// Who has sent what was refused to which group: what comes behind it is, too.
+    held: BTreeSet<(DeviceRef, Bytes)>,
 }
 
 struct Account {
@@ -259,9 +263,15 @@ impl FakeServer {
 impl Remote for Line {
     fn begin(&self, request: request::Body) -> Answer {
         let name = name_of(&request);
-        let fault = self.server.world().fault(self.device, name);
+        let behind = self.server.world().is_behind(self.device, &request);
+        let fault = if behind { None } else { self.server.world().fault(self.device, name) };
         let done = match fault {
+            _ if behind => Some(Err(failure(v1::FailureCode::Unavailable))),
             Some(Fault::RequestLost | Fault::SilentBefore) => None,
+            Some(Fault::Refused) => {
+                self.server.world().hold(self.device, &request);
+                Some(Err(failure(v1::FailureCode::InvalidArgument)))
+            }
             Some(Fault::Limited(retry_after_ms)) => {
                 Some(Err(v1::Failure { retry_after_ms, ..failure(v1::FailureCode::RateLimited) }))
             }
@@ -276,7 +286,7 @@ impl Remote for Line {
                     server.reconnect(device, &events);
                     Err(CallError::Disconnected)
                 }
-                (None | Some(Fault::Limited(_)), Some(answer)) => answer.map_err(CallError::Refused),
+                (None | Some(Fault::Limited(_) | Fault::Refused), Some(answer)) => answer.map_err(CallError::Refused),
             }
         })
     }
@@ -361,6 +371,21 @@ impl World {
         }
         let at = self.faults.iter().position(|(wanted, _)| *wanted == name)?;
         Some(self.faults.remove(at).1)
+    }
+
+    fn hold(&mut self, by: DeviceRef, request: &request::Body) {
+        if let request::Body::SendMessage(send) = request {
+            self.held.insert((by, send.group_id.clone()));
+        }
+    }
+
+    fn is_behind(&mut self, by: DeviceRef, request: &request::Body) -> bool {
+        let request::Body::SendMessage(send) = request else { return false };
+        let held = (by, send.group_id.clone());
+        if send.anew {
+            self.held.remove(&held);
+        }
+        send.in_order && self.held.contains(&held)
     }
 
     fn handle(&mut self, by: DeviceRef, request: request::Body) -> Handled {
@@ -549,6 +574,10 @@ impl World {
         group.nacks.clear();
         group.info = request.group_info;
         group.oldest = group.oldest.max(group.epoch.saturating_sub(3));
+        if before.contains(&by) && is_external(&request.commit) {
+            // The old leaf went.
+            group.oldest = group.epoch;
+        }
         for message in request.messages {
             group.append(by, message.client_id.to_vec(), Body::Message(message.ciphertext));
         }
@@ -738,6 +767,11 @@ fn stock(device: &Device) -> v1::KeyPackageStock {
         wanted: 5,
         oldest_at_ms: 0,
     }
+}
+
+fn is_external(commit: &[u8]) -> bool {
+    let message = MlsMessageIn::tls_deserialize_exact(commit).expect("an MLS message");
+    message.try_into_protocol_message().expect("a commit").is_external()
 }
 
 /// The leaves of the tree in a `GroupInfo`.

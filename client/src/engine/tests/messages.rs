@@ -305,33 +305,3 @@ async fn what_would_wait_for_hours_is_told_instead() {
     let error = a.send_to(&names(&["ben"]), "hello").await.expect_err("nobody waits for that");
     assert_eq!(error.to_string(), "the server refused: no (try again in 5 hours)");
 }
-
-#[tokio::test(start_paused = true)]
-async fn who_comes_in_again_counts_anew() {
-    let server = FakeServer::default();
-    let (ann, ben) = (Person::new(&server, "ann"), Person::new(&server, "ben"));
-    let (a, b) = (ann.open().await, ben.open().await);
-    let group = a.create_group("two", &names(&["ben"]), Policy::Equal).await.expect("made");
-    until("ben is in", || async { b.epoch_authenticator(group).await.is_ok() }).await;
-    b.send(group, "before").await.expect("sent");
-    until_texts(&a, &["before"]).await;
-    a.remove(group, &names(&["ben"])).await.expect("removed");
-    let state = |wanted| {
-        let b = &b;
-        move || async move { b.groups().await.expect("readable").iter().any(|info| info.id == group && info.state == wanted) }
-    };
-    until("ben is out", state(GroupState::Left)).await;
-    // Numbers of messages that were on their way then, and that nobody took.
-    b.engine_run(|work| {
-        let record = work.known_group(&group)?;
-        work.put_group(&GroupRecord { counter: record.counter + 3, ..record })
-    });
-    a.add(group, &names(&["ben"])).await.expect("added");
-    until("ben is in again", state(GroupState::Active)).await;
-    let mut events = a.events();
-    b.send(group, "after").await.expect("sent");
-    until_texts(&a, &["before", "after"]).await;
-    while let Ok(event) = events.try_recv() {
-        assert!(!matches!(event, Event::Alarm { .. }), "{event:?}");
-    }
-}

@@ -1,6 +1,7 @@
 //! The engine against a server in memory.
 
 mod commits;
+mod counters;
 mod crash;
 mod devices;
 mod fake;
