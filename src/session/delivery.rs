@@ -300,8 +300,8 @@ mod tests {
         seqs.map(|seq| Arc::new(message(seq))).collect()
     }
 
-    fn position(cursor: Seq, head: Seq) -> Option<LogPosition> {
-        Some(LogPosition { log: LOG, first_available: 1, head, cursor })
+    fn position(cursor: Seq, head: Seq) -> LogPosition {
+        LogPosition { log: LOG, first_available: 1, head, cursor }
     }
 
     /// Sends what stands in memory up to `head`, until there is nothing to do; the last seq that was sent.
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn what_was_sent_and_is_not_acknowledged_is_sent_once_when_a_window_opens() {
         let mut delivery = Delivery::new(DeviceId([2; 16]), Flow::default(), vec![LOG]);
-        delivery.positioned(LOG, position(0, 5));
+        delivery.positioned(LOG, Some(position(0, 5)));
         assert_eq!(send_up_to(&mut delivery, 5), 5);
         let outstanding = delivery.outstanding;
         assert!(outstanding > 0);
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(delivery.outstanding, outstanding, "the credit is still used");
         assert!(matches!(delivery.step(|_, _| None), Step::Live | Step::Position(_)));
         // The device has acknowledged less than it was sent.
-        delivery.positioned(LOG, position(3, 7));
+        delivery.positioned(LOG, Some(position(3, 7)));
         assert_eq!(delivery.logs[&LOG].sent, Some(5), "it goes on behind what was sent");
         assert_eq!(send_up_to(&mut delivery, 7), 7);
         assert!(!delivery.acknowledged(LOG, 7));
@@ -332,14 +332,14 @@ mod tests {
     #[test]
     fn a_log_that_is_reopened_twice_before_the_store_answers_forgets_nothing() {
         let mut delivery = Delivery::new(DeviceId([2; 16]), Flow::default(), vec![LOG]);
-        delivery.positioned(LOG, position(0, 5));
+        delivery.positioned(LOG, Some(position(0, 5)));
         send_up_to(&mut delivery, 5);
         delivery.reopen(LOG);
         delivery.reopen(LOG);
-        delivery.positioned(LOG, position(0, 5));
+        delivery.positioned(LOG, Some(position(0, 5)));
         assert_eq!(delivery.logs[&LOG].sent, Some(5));
         delivery.reopen(LOG);
-        delivery.positioned(LOG, position(9, 12));
+        delivery.positioned(LOG, Some(position(9, 12)));
         assert_eq!(delivery.logs[&LOG].sent, Some(9), "the next window lies behind");
     }
 }
