@@ -19,7 +19,9 @@ pub(super) fn judge(checker: &mut Checker) {
     groups(checker);
 }
 
-/// Every message that was answered, or that anybody has, stands with everybody who was a member all the time.
+/// Every message that was answered, or that anybody has, stands with everybody who was a member all the time, and whom its
+/// sender could know as one: what is encrypted in an earlier epoch than the reader's first is for those of that epoch
+/// (docs/delivery-contract.md, C6).
 fn persons(checker: &mut Checker) {
     let mut found = Vec::new();
     let mut seats: Vec<_> = checker.seats.iter().collect();
@@ -39,7 +41,9 @@ fn persons(checker: &mut Checker) {
             }
             let owed = sent.dev == *dev && sent.answered.is_some()
                 || member_from.iter().any(|(from, until)| {
-                    sent.invoked >= *from && until.is_none_or(|until| sent.answered.is_some_and(|answered| answered < until))
+                    sent.invoked >= *from
+                        && until.is_none_or(|until| sent.answered.is_some_and(|answered| answered < until))
+                        && knew(checker, (sent.dev, *g), sent.invoked, seat.epoch_from(*from))
                 });
             if owed && !finally.ops.contains(&op) {
                 found.push((
@@ -52,6 +56,13 @@ fn persons(checker: &mut Checker) {
     for (class, text) in found {
         checker.verdict.find(class, 0, text);
     }
+}
+
+/// Whether the sender had been seen in the reader's first epoch, or in a later one, before it wrote. One that was not seen
+/// yet is taken to know everybody.
+fn knew(checker: &Checker, sender: super::At, invoked: u64, first: Option<u64>) -> bool {
+    let of_sender = checker.seats.get(&sender).and_then(|seat| seat.epoch_before(invoked));
+    of_sender.zip(first).is_none_or(|(of_sender, first)| of_sender >= first)
 }
 
 /// When the device was a member for sure: from when it knew it, to when somebody first wanted it out.

@@ -93,7 +93,10 @@ impl Checker {
             What::Change { id, g, kind, whom, .. } => self.changes.wanted(t, id, g, kind, whom),
             What::ChangeOk { id } => self.changes.accepted(t, id),
             What::ChangeFail { id, .. } => self.changes.refused(id),
-            What::Epoch { dev, g, epoch, auth } => self.epoch(dev, g, epoch, &auth),
+            What::Epoch { dev, g, epoch, auth } => {
+                self.seats.entry((dev, g)).or_default().seen.push((t, epoch));
+                self.epoch(dev, g, epoch, &auth);
+            }
             What::Alarm { dev, g, class, text } => {
                 self.verdict.find(class, t, format!("the client of device {dev} is alarmed in group {g:?}: {text}"));
             }

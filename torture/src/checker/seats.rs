@@ -10,6 +10,8 @@ use crate::history::Class;
 pub(super) struct Seat {
     /// From when to when the client counted itself a member.
     pub(super) stays: Vec<(u64, Option<u64>)>,
+    /// When it was seen in which epoch, in the order of time.
+    pub(super) seen: Vec<(u64, u64)>,
     /// Message → its number in the inbox.
     heard: HashMap<u64, u64>,
     /// The last message of the inbox: its number, its seq.
@@ -28,6 +30,18 @@ pub(super) struct Finally {
 }
 
 impl Seat {
+    /// The epoch in which it was seen last before a time.
+    pub(super) fn epoch_before(&self, t: u64) -> Option<u64> {
+        let later = self.seen.partition_point(|(at, _)| *at < t);
+        self.seen[..later].last().map(|(_, epoch)| *epoch)
+    }
+
+    /// The epoch in which it was seen first from a time on.
+    pub(super) fn epoch_from(&self, t: u64) -> Option<u64> {
+        let earlier = self.seen.partition_point(|(at, _)| *at < t);
+        self.seen.get(earlier).map(|(_, epoch)| *epoch).or(self.finally.as_ref().map(|finally| finally.epoch))
+    }
+
     pub(super) fn last(&mut self, member: bool, epoch: u64, ops: &[(u64, u64)]) {
         let mut finally = Finally { member, epoch, ops: HashSet::with_capacity(ops.len()), doubled: Vec::new() };
         for (_, op) in ops {

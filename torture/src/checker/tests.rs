@@ -270,6 +270,21 @@ fn leak() {
 }
 
 #[test]
+fn who_came_in_later_than_the_sender_knew_is_owed_nothing_of_before() {
+    let seen = |tale: Tale, dev, epoch| tale.and(What::Epoch { dev, g: G, epoch, auth: epoch.to_string() });
+    let tale = |of_ada| {
+        let begun = seen(seen(Tale::of_two_messages(), ADA, 1), BOB, 1);
+        // Bob goes and comes again, in epoch 3; Ada writes when she was seen in this one last.
+        let back = begun.and(What::Leave { dev: BOB, g: G, seq: None }).and(What::Join { dev: BOB, g: G, seq: None });
+        let wrote = seen(seen(back, ADA, of_ada), BOB, 3).sends(3, ADA).answered(3, ADA, 4).sees(1, &[Item::Message(4, 0)]);
+        let ended = wrote.finally(ADA, 3, "3", &[(2, 1), (3, 2), (4, 3)]).finally(BOB, 3, "3", &[(2, 1), (3, 2)]);
+        ended.and(What::End { settled: true }).verdict()
+    };
+    assert_clean(&tale(2));
+    assert_only(Class::Lost, &tale(3));
+}
+
+#[test]
 fn fork() {
     let states = Tale::of_two_messages().finally(ADA, 1, "aa", &[(2, 1), (3, 2)]).finally(BOB, 1, "bb", &[(2, 1), (3, 2)]);
     assert_only(Class::Fork, &states.and(What::End { settled: true }).verdict());
