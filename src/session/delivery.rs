@@ -131,6 +131,8 @@ impl Delivery {
             Some(position) => {
                 let reading = self.logs.entry(log).or_default();
                 reading.sent = Some(position.cursor.max(reading.before));
+                // What is in memory may go on behind the end of the window.
+                reading.end = position.end;
                 reading.snapshot_head = position.head;
                 self.note_progress(log);
             }
@@ -301,7 +303,7 @@ mod tests {
     }
 
     fn position(cursor: Seq, head: Seq) -> LogPosition {
-        LogPosition { log: LOG, first_available: 1, head, cursor }
+        LogPosition { log: LOG, first_available: 1, head, cursor, end: None }
     }
 
     /// Sends what stands in memory up to `head`, until there is nothing to do; the last seq that was sent.
@@ -327,6 +329,18 @@ mod tests {
         assert_eq!(send_up_to(&mut delivery, 7), 7);
         assert!(!delivery.acknowledged(LOG, 7));
         assert_eq!(delivery.outstanding, 0, "each byte once");
+    }
+
+    #[test]
+    fn who_was_removed_gets_nothing_behind_that_also_if_it_is_in_memory() {
+        for cursor in 3..=5 {
+            let mut delivery = Delivery::new(DeviceId([2; 16]), Flow::default(), vec![LOG]);
+            delivery.positioned(LOG, Some(LogPosition { end: Some(5), ..position(cursor, 5) }));
+            delivery.wake(LOG);
+            let next = delivery.step(|_, after| Some(entries(after + 1..=9)));
+            let page = matches!(next, Step::Page(LOG, after) if after == cursor && after < 5);
+            assert!(page || matches!(next, Step::Live), "read to {cursor}, the window ends with 5");
+        }
     }
 
     #[test]

@@ -65,6 +65,9 @@ impl<L: Link> Session<L> {
         if let Some(delivery) = &mut self.delivery {
             mail.reopened.into_iter().for_each(|log| delivery.reopen(log));
             mail.woken.into_iter().for_each(|log| delivery.wake(log));
+        } else {
+            // The device is registered and its snapshot read, and its sign-in not answered yet.
+            self.woken_early.extend(mail.reopened.into_iter().chain(mail.woken));
         }
         for body in mail.pushes {
             if self.link.pending() < self.flow().send_buffer_hard {

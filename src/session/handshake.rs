@@ -1,6 +1,7 @@
 //! From the first byte to a known caller: `Hello`, and what follows from an authentication that went well.
 
 use std::{
+    collections::HashSet,
     net::IpAddr,
     sync::{Arc, Mutex},
 };
@@ -63,6 +64,7 @@ impl<L: Link> Session<L> {
             guest_since: (!peer.operator).then_some(now),
             registration: None,
             delivery: None,
+            woken_early: HashSet::new(),
             waker: std::task::Waker::noop().clone(),
             work: Vec::new(),
             in_flight: std::collections::HashMap::new(),
@@ -124,7 +126,9 @@ impl<L: Link> Session<L> {
         let Some(Admission { identity, registration, news, expires_at }) = admission else { return };
         self.expire_at(expires_at);
         if let Identity::Active(device) = &identity {
-            self.delivery = Some(Delivery::new(device.device, *self.flow(), news));
+            let mut delivery = Delivery::new(device.device, *self.flow(), news);
+            std::mem::take(&mut self.woken_early).into_iter().for_each(|log| delivery.wake(log));
+            self.delivery = Some(delivery);
         }
         let purses = match &identity {
             Identity::Active(device) | Identity::Pending(device) => {

@@ -17,7 +17,7 @@ mod tests;
 mod work;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::{Future as _, poll_fn},
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
@@ -106,6 +106,8 @@ struct Session<L> {
     guest_since: Option<Instant>,
     registration: Option<Registration>,
     delivery: Option<Delivery>,
+    /// Logs that have grown while a sign-in was under way: behind the snapshot that it read.
+    woken_early: HashSet<LogId>,
     /// Of the task that the session runs in.
     waker: Waker,
     /// In the order it was begun.

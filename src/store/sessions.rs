@@ -133,5 +133,5 @@ pub(super) fn position(db: &Connection, places: &Places, log: LogId, log_no: i64
         first_available = seq_of(row.get(0)?);
         Ok(true)
     })?;
-    Ok(Some(LogPosition { log, first_available, head, cursor: window.cursor }))
+    Ok(Some(LogPosition { log, first_available, head, cursor: window.cursor, end: window.left.map(|(seq, _)| seq) }))
 }

@@ -50,10 +50,13 @@ async fn a_second_window_flows_when_the_first_has_drained_and_the_welcome_is_ack
     assert_eq!(harness.acknowledge_own_log(ben).await, [], "the first window goes on flowing; the second waits for it");
     assert_eq!(harness.seqs(group, ben, 0).await, Some(vec![removal]));
     harness.store.acknowledge(ben.device_id, vec![(log, removal)]);
+    let position = harness.store.position(log, ben.device_id).await.expect("read").expect("flows");
+    assert_eq!((position.cursor, position.end), (removal, Some(removal)), "not durable yet, and nothing is behind it");
     assert_eq!(harness.store.flush_acknowledgements().await, Ok(vec![(ben.device_id, group)]));
     assert_eq!(harness.seqs(group, ben, removal).await, Some(vec![again + 1]), "the message between the windows is nobody's");
     let position = harness.store.position(log, ben.device_id).await.expect("read").expect("flows");
     assert_eq!((position.first_available, position.head, position.cursor), (again + 1, again + 1, again));
+    assert_eq!(position.end, None);
 }
 
 #[tokio::test]
@@ -137,7 +140,7 @@ async fn sign_in_tells_the_news_and_repairs_forward_only() {
     };
     let signed_in = sign_in(3, vec![]).await.expect("new");
     assert_eq!(signed_in.groups, [group]);
-    assert_eq!(signed_in.news, [LogPosition { log, first_available: 2, head: 5, cursor: 1 }]);
+    assert_eq!(signed_in.news, [LogPosition { log, first_available: 2, head: 5, cursor: 1, end: None }]);
     assert_eq!(signed_in.stock.available, 4);
     let repaired = sign_in(3, vec![(log, 4)]).await.expect("the same incarnation");
     assert_eq!(repaired.news[0].cursor, 4);

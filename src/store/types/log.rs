@@ -22,6 +22,8 @@ pub struct LogPosition {
     pub head: Seq,
     /// The newest seq it has acknowledged.
     pub cursor: Seq,
+    /// Where its window ends; `None` while it is a member. Nothing behind it is for this device.
+    pub end: Option<Seq>,
 }
 
 /// An entry as it is stored. Held once in memory however many sessions send it.

@@ -325,10 +325,14 @@ impl Story {
             };
             let members: Vec<usize> = (0..world.people.len()).filter(active).collect();
             let Some(speaker) = world.dice.pick(&members).copied() else { continue };
+            let failed = world.failed.len();
             let mark = self.say(world, speaker, group);
             let until = world.now + PROMPT_MS;
-            // Who had asked to leave, and has forgotten it in a crash, may be gone before it comes.
+            // Who had asked to leave, and whose call was lost in a crash, may be gone before it comes, or before it goes.
             let arrived = |world: &World| {
+                if world.failed.len() > failed {
+                    return true;
+                }
                 let truth = world.ledger.look();
                 members
                     .iter()
