@@ -14,14 +14,16 @@ use sovereign_proto::v1::{self, Envelope, envelope, push};
 use tokio::time::Sleep;
 
 use super::{
-    Credential, Peer, close_code,
+    Credential, Peer, Session, close_code,
+    delivery::Step,
     link::{Event, Incoming, Link},
     run,
 };
 use crate::{
     auth::secret,
+    caller::{Admission, Device, Identity},
     clock::{Instant, monotonic},
-    ids::{AccountId, DeviceId},
+    ids::{AccountId, DeviceId, GroupId, LogId},
     refusal::CloseCode,
     server::tests::server,
     store::{InviteUse, NewAccount, NewDevice, NewToken, StoreError},
@@ -64,6 +66,26 @@ async fn a_socket_that_takes_nothing_is_closed_as_a_slow_reader() {
     let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: false };
     run(link, Arc::new(server), peer).await;
     assert_eq!(*closed.lock().expect("not poisoned"), Some(CloseCode::SlowReader as u16));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_while_a_sign_in_is_under_way_is_looked_for_behind_its_answer() {
+    let (server, _directory) = server();
+    let server = Arc::new(server);
+    let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: false };
+    let mut session = Session::open(Stuck::default(), Arc::clone(&server), peer).await.expect("it takes Hello");
+    let (account, device, log) = (AccountId([1; 16]), DeviceId([1; 16]), LogId::Group(GroupId([7; 32])));
+    let registration = server.hub.register(device, account, Arc::clone(&session.connection.inbox));
+    // Behind the snapshot, which knows nothing of it.
+    session.connection.inbox.wake(log);
+    session.read_mail();
+    let device = Device { account, device, key: [1; 32], challenge: session.connection.challenge };
+    let admission = Admission { identity: Identity::Active(device), registration, news: Vec::new(), expires_at: None };
+    *session.connection.admission.lock().expect("not poisoned") = Some(admission);
+    session.admit();
+    let delivery = session.delivery.as_mut().expect("it is active");
+    assert!(matches!(delivery.step(|_, _| None), Step::Live));
+    assert!(matches!(delivery.step(|_, _| None), Step::Position(next) if next == log));
 }
 
 /// A socket that took `Hello`, brings pings and takes no pong, nor anything else.
