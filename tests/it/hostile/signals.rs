@@ -1,6 +1,8 @@
 //! Signals from those who should not send them, too many of them, and too large ones: dropped in silence, at nobody
 //! else's cost.
 
+use std::time::Duration;
+
 use sovereign_proto::{
     manifest::Body,
     v1::{ListManifestsRequest, PingRequest, PublishManifestRequest},
@@ -8,13 +10,14 @@ use sovereign_proto::{
 use tokio::io::AsyncWriteExt as _;
 
 use super::{
-    floods::{flood_until_cut, frames, further_device},
+    floods::{frames, further_device},
     memory::{Peak, TOLERATED},
 };
 use crate::harness::{
     Carrier, Member, Raw, TestServer,
     raw::signal_frame,
     scene::{Person, Seat, pair},
+    within,
 };
 
 /// A server that relays whatever comes.
@@ -32,6 +35,16 @@ fn large_frames(payload: &[u8]) -> Vec<u8> {
 /// How many frames of the same length these are.
 fn frames_in(flood: &[u8]) -> usize {
     flood.len() / (usize::from(flood[1] & 0x7f) + 6)
+}
+
+/// Writes the frames twenty times a second until the server ends the connection: more than anybody signals, and not so
+/// much that who hears it does nothing else.
+async fn flood_in_bursts_until_cut(raw: &mut Raw, frames: &[u8]) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while raw.stream().write_all(frames).await.is_ok() {
+        ticks.tick().await;
+    }
 }
 
 /// Ada and Bob, who have heard each other.
@@ -157,7 +170,8 @@ async fn a_revoked_device_that_floods_is_heard_no_more_once_the_revocation_is_an
         ada.person.raw.call(PublishManifestRequest { manifest: Some(manifest) }).await.expect("published");
         ada.person.raw.signal(&id, b"revoked").await;
     };
-    tokio::join!(revoke, flood_until_cut(&mut lost.raw, &flood));
+    within("the revocation under the flood", async { tokio::join!(revoke, flood_in_bursts_until_cut(&mut lost.raw, &flood)) })
+        .await;
     while bob.person.raw.next_signal().await.ciphertext != "revoked" {}
     assert!(bob.person.raw.signals().await.is_empty(), "nothing comes after the answer");
 }
