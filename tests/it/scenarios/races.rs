@@ -77,7 +77,8 @@ async fn race(mut seat: Seat, until: sovereign::clock::Instant) -> (Seat, usize,
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_race_and_all_end_in_the_same_epoch_without_an_external_join() {
     println!("seed {:?}", entropy::random::<8>());
-    let server = TestServer::start().await;
+    // How often a group may be changed is another story; here a fast machine is not to wait.
+    let server = TestServer::start_with(&["--requests-per-second-max", "100000"]).await;
     let seats = crowd(&server, 20).await;
     let until = monotonic() + Duration::from_secs(15);
     let tasks: Vec<_> = seats.into_iter().map(|seat| tokio::spawn(race(seat, until))).collect();
