@@ -52,6 +52,11 @@ impl Line {
         self.feed(mint.request(number, stamp))
     }
 
+    /// The same, and no later one overtakes it. `anew`: all that was sent in this group has been answered.
+    pub fn send_in_order(&mut self, mint: &mut Mint, number: u64, stamp: u64, anew: bool) -> u64 {
+        self.feed(v1::SendMessageRequest { in_order: true, anew, ..mint.request(number, stamp) })
+    }
+
     /// What comes next. Cancel safe.
     pub async fn hear(&mut self) -> Result<Heard, LineError> {
         Ok(heard(self.next().await?))

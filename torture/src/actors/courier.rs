@@ -1,5 +1,5 @@
-//! A light device: it sends messages that nobody has to decrypt, resends what was not answered, and writes down every
-//! entry as it came over the connection.
+//! A light device: it sends messages that nobody has to decrypt, in their order, resends what was not answered, and writes
+//! down every entry as it came over the connection.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -51,6 +51,8 @@ pub(crate) struct Sends {
 struct Waiting {
     op: u64,
     request: u64,
+    /// Refused for now, as are all behind it: they are sent again together, and nothing new before.
+    refused: bool,
 }
 
 /// Why a connection is left.
@@ -89,9 +91,7 @@ impl Courier {
     }
 
     async fn stay(&mut self, mut line: Line, waiting: &mut VecDeque<Waiting>, phases: &mut Phases) -> Left {
-        for again in waiting.iter_mut() {
-            again.request = self.send(&mut line, again.op);
-        }
+        self.send_again(&mut line, waiting);
         let mut due = monotonic();
         let mut heard = monotonic();
         loop {
@@ -100,7 +100,8 @@ impl Courier {
                 let _in_time = timeout(SIGN_IN, line.close()).await;
                 return Left::Done;
             }
-            let room = self.sends.as_ref().is_some_and(|sends| waiting.len() < sends.window) && phase == Phase::Work;
+            let full = self.sends.as_ref().is_none_or(|sends| waiting.len() >= sends.window);
+            let room = !full && phase == Phase::Work && waiting.iter().all(|one| !one.refused);
             let deadline = if waiting.is_empty() { heard + SILENCE * 60 } else { heard + SILENCE };
             let came = tokio::select! {
                 came = line.next() => Some(came),
@@ -133,14 +134,22 @@ impl Courier {
         let (g, pause_ms) = (sends.g, sends.pause_ms);
         let op = self.town.history.number();
         self.record(What::Invoke { op, dev: self.dev, g });
-        let request = self.send(line, op);
-        waiting.push_back(Waiting { op, request });
+        let request = self.send(line, op, waiting.is_empty());
+        waiting.push_back(Waiting { op, request, refused: false });
         monotonic() + Duration::from_millis(if pause_ms == 0 { 0 } else { self.chance.below(pause_ms + 1) })
     }
 
     /// The same bytes under the same id, whenever it is sent.
-    fn send(&mut self, line: &mut Line, op: u64) -> u64 {
-        self.sends.as_mut().map_or(0, |sends| line.send(&mut sends.mint, op, op))
+    fn send(&mut self, line: &mut Line, op: u64, anew: bool) -> u64 {
+        self.sends.as_mut().map_or(0, |sends| line.send_in_order(&mut sends.mint, op, op, anew))
+    }
+
+    /// Everything that waits, from the first on. Nothing of it is on its way.
+    fn send_again(&mut self, line: &mut Line, waiting: &mut VecDeque<Waiting>) {
+        for (index, again) in waiting.iter_mut().enumerate() {
+            again.request = self.send(line, again.op, index == 0);
+            again.refused = false;
+        }
     }
 
     async fn take(&mut self, line: &mut Line, envelope: v1::Envelope, waiting: &mut VecDeque<Waiting>) -> Result<(), LineError> {
@@ -177,11 +186,14 @@ impl Courier {
         );
         if passes {
             self.record(What::PutOff { op, dev, g, why });
-            sleep(Duration::from_millis(failure.retry_after_ms.clamp(PUT_OFF_MS, 1000))).await;
-            waiting[at].request = self.send(line, op);
+            waiting[at].refused = true;
         } else {
             waiting.remove(at);
             self.record(What::Fail { op, dev, g, why });
+        }
+        if !waiting.is_empty() && waiting.iter().all(|one| one.refused) {
+            sleep(Duration::from_millis(failure.retry_after_ms.clamp(PUT_OFF_MS, 1000))).await;
+            self.send_again(line, waiting);
         }
     }
 

@@ -76,7 +76,12 @@ impl Checker {
                 self.killed = false;
                 self.verdict.ready.push(ready_us);
             }
-            What::Run { .. } | What::Group { .. } | What::Gone { .. } | What::Reopen { .. } | What::Up { .. } => {}
+            What::Run { .. }
+            | What::Group { .. }
+            | What::Gone { .. }
+            | What::Reopen { .. }
+            | What::Up { .. }
+            | What::PutOff { .. } => {}
             What::Upset(upset) => self.verdict.upset(upset.kind),
             What::LastByte { after_us, .. } => self.verdict.last_byte.push(after_us),
             What::Device { dev, person, .. } => {
@@ -85,7 +90,6 @@ impl Checker {
             What::Invoke { op, dev, g } => self.ops.invoke(t, op, dev, g),
             What::Ok { op, dev, g, seq } => self.answered(t, op, dev, g, seq),
             What::Fail { op, .. } => self.ops.failed(op),
-            What::PutOff { op, .. } => self.ops.put_off(op),
             What::Hear { dev, g, no, seq, op } => self.hear(t, (dev, g), no, seq, op),
             What::Entries { dev, conn, g, items } => self.entries(t, (dev, g), conn, &items),
             What::Join { dev, g, seq } => self.join(t, (dev, g), seq),

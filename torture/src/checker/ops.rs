@@ -17,8 +17,6 @@ pub(super) struct Op {
     pub(super) seq: Option<u64>,
     /// Its sender was told that it never will be taken.
     failed: bool,
-    /// It may have overtaken others.
-    put_off: bool,
 }
 
 /// All of them.
@@ -36,7 +34,7 @@ pub(super) struct Ops {
 
 impl Ops {
     pub(super) fn invoke(&mut self, t: u64, op: u64, dev: u32, g: u32) {
-        self.all.insert(op, Op { dev, g, invoked: t, answered: None, seq: None, failed: false, put_off: false });
+        self.all.insert(op, Op { dev, g, invoked: t, answered: None, seq: None, failed: false });
         self.order.push(op);
     }
 
@@ -53,12 +51,6 @@ impl Ops {
     pub(super) fn failed(&mut self, op: u64) {
         if let Some(known) = self.all.get_mut(&op) {
             known.failed = true;
-        }
-    }
-
-    pub(super) fn put_off(&mut self, op: u64) {
-        if let Some(known) = self.all.get_mut(&op) {
-            known.put_off = true;
         }
     }
 
@@ -119,9 +111,6 @@ impl Ops {
                 found.push((Class::Phantom, known.invoked, text));
             }
             groups.entry(known.g).or_default().push((seq, op));
-            if known.put_off {
-                continue;
-            }
             if let Some((before, at)) = last.insert((known.dev, known.g), (op, seq)).filter(|(_, at)| *at > seq) {
                 let text = format!(
                     "device {} sent message {before} and then {op} to group {}, and they stand at {at} and {seq}",

@@ -28,7 +28,7 @@ pub(crate) enum What {
     Ok { op: u64, dev: u32, g: u32, seq: u64 },
     /// Its sender was told that the server will never take it.
     Fail { op: u64, dev: u32, g: u32, why: String },
-    /// The server put it off; its sender tries again, behind what it has sent since.
+    /// The server put it off; its sender tries again, in its place.
     PutOff { op: u64, dev: u32, g: u32, why: String },
     /// A person's client has it durably, as number `no` of its inbox.
     Hear { dev: u32, g: u32, no: u64, seq: u64, op: u64 },
