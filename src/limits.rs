@@ -207,6 +207,9 @@ pub const LARGE_FRAMES: usize = 64;
 pub const LARGE_FRAME_DEADLINE: Duration = Duration::from_mins(1);
 /// How often it is looked how much memory the process has.
 pub const MEMORY_LOOK: Duration = Duration::from_secs(1);
+/// Connections that are there before newcomers are turned away because memory is short: whatever it is that takes it, a few
+/// people are served.
+pub const SERVED_WHEN_SHORT: usize = 16;
 
 /// Bytes of the data directory that are given up when the disk is full, so that acknowledging and deleting go on.
 pub const BALLAST: u64 = 4 << 20;

@@ -1,6 +1,6 @@
 //! How much memory this process may have, and how much it has.
 
-use std::{fs, path::Path};
+use std::{fs, hint, path::Path, thread};
 
 /// What the operator says, else what the control group allows, else what the machine has; `None`: nobody says.
 pub(super) fn limit(configured: u64) -> Option<u64> {
@@ -10,6 +10,16 @@ pub(super) fn limit(configured: u64) -> Option<u64> {
 /// What is resident; `None` where the system does not say.
 pub(super) fn resident() -> Option<u64> {
     kilobytes("/proc/self/status", "VmRSS:")
+}
+
+/// Has the allocator give back to the system what is free. mimalloc does that by itself only while threads free pages, and
+/// when one ends: a server that everybody has left does neither, and would keep for ever what they took. There is no safe
+/// call for it, so a thread ends.
+pub(super) fn give_back() {
+    // Only a thread that has allocated is known to the allocator.
+    let thread = thread::Builder::new().name("give-back".to_owned()).spawn(|| drop(hint::black_box(Box::new(0_u8))));
+    // Without a thread to be had it waits for the next time.
+    let _ended = thread.map(thread::JoinHandle::join);
 }
 
 /// The limit of this process's control group (version 2), or of the one above it that has one.

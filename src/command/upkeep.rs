@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
     time::{Interval, MissedTickBehavior, interval},
 };
 
 use super::memory;
 use crate::{
     limits::MEMORY_LOOK,
+    memory::Memory,
     requests::{nomination, presence, receipts},
     server::Server,
     transport::tls::Tls,
@@ -68,7 +69,8 @@ async fn tell(server: Arc<Server>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// Has new connections turned away while memory is short.
+/// Has new connections turned away while memory is short. Before that is said, what is free is given back: only what is used
+/// counts.
 async fn watch_memory(server: Arc<Server>, memory_max: Option<u64>, mut stopped: watch::Receiver<bool>) {
     let Some(memory_max) = memory_max else { return };
     let mut look = ticks(MEMORY_LOOK);
@@ -77,7 +79,11 @@ async fn watch_memory(server: Arc<Server>, memory_max: Option<u64>, mut stopped:
             () = told(&mut stopped) => return,
             _ = look.tick() => {}
         }
-        let Some(resident) = memory::resident() else { return };
+        let Some(mut resident) = memory::resident() else { return };
+        if Memory::is_much(resident, memory_max) {
+            let _ = spawn_blocking(memory::give_back).await;
+            resident = memory::resident().unwrap_or(resident);
+        }
         if server.memory.resident(resident, memory_max) {
             let short = server.memory.is_short();
             tracing::warn!(

@@ -79,7 +79,7 @@ impl<L: Link> Session<L> {
             refusing_since: None,
             fed: 0,
             taken: 0,
-            share: server.memory.share(),
+            share: if peer.operator { server.memory.share() } else { server.memory.share_of_connection() },
             malformed: 0,
             limited: 0,
             control_frames: 0,
@@ -91,7 +91,9 @@ impl<L: Link> Session<L> {
             session.link.set_frame_limit(crate::limits::FRAME_BEFORE_AUTHENTICATION);
             let hello = session.server.hello(challenge);
             session.feed(codec::push(push::Body::Hello(hello)));
-            if session.server.memory.is_short() {
+            if session.server.memory.turns_away() {
+                // However long its goodbye takes, it is none of those who are served.
+                session.share = session.server.memory.share();
                 session.close(CloseCode::Overloaded);
                 return Some(session);
             }

@@ -1,6 +1,7 @@
 //! Room, file descriptors and memory that run out: what can go on goes on, and the rest recovers by itself.
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use sovereign::limits::SERVED_WHEN_SHORT;
 use sovereign_proto::v1::{FailureCode, PingRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -75,12 +76,28 @@ async fn without_file_descriptors_sessions_live_and_others_come_in_later() {
 }
 
 #[tokio::test]
-async fn short_of_memory_new_connections_are_turned_away_with_a_word() {
-    // Less than any server has.
-    let server = TestServer::start_with(&["--memory-bytes-max", "1000000"]).await;
+async fn short_of_memory_newcomers_are_turned_away_with_a_word_but_for_a_few() {
+    // Less than any server has: it is short of memory whoever is there.
+    let server = TestServer::start_with(&["--memory-bytes-max", "1000000", "--authentication-deadline-seconds", "60"]).await;
     eventually("a word in the log", || async { server.log().contains("memory: new connections wait").then_some(()) }).await;
     let answer = readiness(&server).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("memory is short"), "{answer}");
+    let mut few = Vec::new();
+    for _ in 0..SERVED_WHEN_SHORT {
+        let mut raw = Raw::connect(&server).await;
+        raw.call(PingRequest { client_time_ms: 0 }).await.expect("served");
+        few.push(raw);
+    }
     let mut raw = Raw::connect(&server).await;
     assert_eq!(raw.ended().await.code, Some(1013));
+    few.pop().expect("a few are there").hang_up().await;
+    eventually("the place of the one who went", || async {
+        let mut raw = Raw::connect(&server).await;
+        let ping = raw.send(PingRequest { client_time_ms: 0 }).await;
+        raw.answer_to(ping).await.ok()
+    })
+    .await;
+    for raw in &mut few {
+        raw.call(PingRequest { client_time_ms: 0 }).await.expect("who was there goes on");
+    }
 }

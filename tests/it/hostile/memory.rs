@@ -23,9 +23,7 @@ pub struct Peak {
 
 impl Peak {
     pub fn of(server: &TestServer) -> Self {
-        let ready = fs::read(server.data().join("ready.json")).expect("the server is ready");
-        let ready: serde_json::Value = serde_json::from_slice(&ready).expect("ready.json is JSON");
-        let process = format!("/proc/{}", ready["pid"]);
+        let process = format!("/proc/{}", server.pid());
         fs::write(format!("{process}/clear_refs"), "5").expect("the peak can be reset");
         let status = format!("{process}/status");
         let before = bytes(&status, "VmRSS:");
@@ -35,6 +33,11 @@ impl Peak {
     pub fn growth(&self) -> usize {
         bytes(&self.status, "VmHWM:").saturating_sub(self.before)
     }
+}
+
+/// Bytes of a server that are resident now.
+pub fn resident(server: &TestServer) -> usize {
+    bytes(&format!("/proc/{}/status", server.pid()), "VmRSS:")
 }
 
 fn bytes(status: &str, field: &str) -> usize {

@@ -11,6 +11,7 @@ mod places;
 mod rates;
 mod readers;
 mod sessions;
+mod shedding;
 mod signals;
 mod strangers;
 mod tls;

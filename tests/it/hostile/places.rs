@@ -15,7 +15,7 @@ use crate::harness::{
 };
 
 /// A masked head (with the mask 0, which changes nothing) of the first fragment of a binary message.
-fn fragment(length: usize) -> Vec<u8> {
+pub fn fragment(length: usize) -> Vec<u8> {
     [&[0x02, 0xff][..], &(length as u64).to_be_bytes(), &[0; 4]].concat()
 }
 
@@ -32,7 +32,7 @@ async fn take_place(raw: &mut Raw) {
 }
 
 /// Somebody new, without an invite.
-async fn newcomer(server: &TestServer, name: &str) -> Raw {
+pub async fn newcomer(server: &TestServer, name: &str) -> Raw {
     let mut raw = Raw::connect(server).await;
     let request = raw.sign_up_request(&Keys::new(), name, "");
     raw.call(request).await.unwrap_or_else(|failure| panic!("sign-up refused: {}", failure.message));
