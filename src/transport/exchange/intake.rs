@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::{
@@ -74,8 +74,12 @@ impl Intake {
         Body::from(Bytes::from_owner(Counted { bytes, _share: share }))
     }
 
-    /// Receives a body of at most `limit` bytes. Beyond [`LARGE_FRAME`] it waits, unread, for a place.
+    /// Receives a body of at most `limit` bytes; one that announces more is refused unread. Beyond [`LARGE_FRAME`] it waits,
+    /// unread, for a place.
     pub(super) async fn receive(&self, body: Body, limit: usize) -> Result<Received, Unreceived> {
+        if body.size_hint().lower() > limit as u64 {
+            return Err(Unreceived::TooLarge);
+        }
         let (mut bytes, mut share, mut place) = (BytesMut::new(), self.memory.share(), None);
         let mut until = monotonic() + DEADLINE;
         let mut chunks = body.into_data_stream();
@@ -146,6 +150,12 @@ mod tests {
         let other = other.await.expect("it is free again");
         assert_eq!(intake.receive(body(8), 1 << 20).await.err(), Some(Unreceived::NoPlace), "nobody waits for ever");
         drop(other);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_announces_too_much_is_not_waited_for() {
+        let announced = Body::from(vec![7; 1025]);
+        assert_eq!(intake(1).receive(announced, 1024).now_or_never().expect("at once").err(), Some(Unreceived::TooLarge));
     }
 
     #[tokio::test(start_paused = true)]

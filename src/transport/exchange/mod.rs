@@ -131,13 +131,16 @@ async fn post<S: Sessions>(
 
 impl Head {
     fn read(headers: &HeaderMap) -> Option<Self> {
-        let number = |name| match headers.get(name) {
-            None => Some(0),
-            Some(value) => value.to_str().ok()?.parse::<u64>().ok(),
+        // Said twice, nobody knows which is meant.
+        let text = |name: HeaderName| {
+            let mut values = headers.get_all(name).iter();
+            let first = values.next().map(HeaderValue::to_str).transpose().ok()?;
+            values.next().is_none().then_some(first)
         };
-        let session = match headers.get(SESSION) {
+        let number = |name| text(name)?.map_or(Some(0), |text| text.parse::<u64>().ok());
+        let session = match text(SESSION)? {
             None => None,
-            Some(value) => Some(sessions::Id::parse(value.to_str().ok()?)?),
+            Some(text) => Some(sessions::Id::parse(text)?),
         };
         let wait = Duration::from_millis(number(WAIT)?).min(WAIT_MAX);
         let closed = number(CLOSED)? > 0;

@@ -63,6 +63,8 @@ async fn what_cannot_be_meant_is_refused() {
         (format!("{session}sovereign-received: 7\r\n"), b"", 409),
         (format!("{session}sovereign-sent: 7\r\n"), b"", 409),
         (format!("{session}sovereign-sent: x\r\n"), b"", 400),
+        (format!("{session}sovereign-sent: 0\r\nsovereign-sent: 0\r\n"), b"", 400),
+        (format!("{session}{session}"), b"", 400),
         (session.clone(), b"\0\0\0\x09cut", 400),
         (format!("{session}origin: https://evil.example\r\n"), b"", 403),
         (session.clone(), &large, 413),
