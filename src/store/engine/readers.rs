@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{oneshot, watch};
 
 use super::Answer;
@@ -111,10 +111,34 @@ fn snapshot<T>(db: &mut Connection, work: impl FnOnce(&Connection) -> Sql<T>) ->
     let until = monotonic() + READ_DEADLINE;
     // Given up, a read fails for who asked; for ever, it would keep the write-ahead log from being reused.
     db.progress_handler(STEPS, Some(move || monotonic() >= until))?;
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Deferred)?;
-    let answer = work(&transaction)?;
-    transaction.commit()?;
+    let snapshot = Snapshot::begin(db)?;
+    let answer = work(snapshot.0)?;
+    snapshot.end()?;
     Ok(answer)
+}
+
+/// A transaction that only reads: begun and ended by statements that stay prepared.
+struct Snapshot<'a>(&'a Connection);
+
+impl<'a> Snapshot<'a> {
+    fn begin(db: &'a Connection) -> Sql<Self> {
+        db.prepare_cached("BEGIN")?.execute([])?;
+        Ok(Self(db))
+    }
+
+    fn end(&self) -> Sql<()> {
+        self.0.prepare_cached("COMMIT")?.execute([]).map(drop)
+    }
+}
+
+/// Whatever has become of the reading, the next one begins anew.
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit() {
+            // What cannot be ended has the next one fail, which says so.
+            drop(self.0.execute_batch("ROLLBACK"));
+        }
+    }
 }
 
 /// The file is not what was written: nothing that is read from it can be trusted. Whatever else fails a read (the disk
