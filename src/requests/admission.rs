@@ -12,10 +12,10 @@ use crate::{
     auth::secret,
     caller::{Admission, Connection, Device, Identity},
     clock::monotonic,
-    ids::{LogId, Seq},
+    ids::{DeviceId, GroupId, LogId},
     refusal::Refusal,
     server::Server,
-    store::{Account, DeviceState, LogPosition, SignInOutcome},
+    store::{Applicant, Arrival, DeviceState, LogPosition, SignInOutcome},
     wire::group_id,
 };
 
@@ -25,28 +25,34 @@ pub fn refused() -> Refusal {
     Refusal::unauthenticated("account, device or proof is not good")
 }
 
-/// Makes the device live and tells it where it stands. The connection takes what is left in its admission slot.
-pub async fn admit(
+/// Makes the device, which has stated nothing of itself, live and tells it where it stands. The connection takes what is
+/// left in its admission slot.
+pub async fn admit(server: &Arc<Server>, connection: &Connection, device: Device) -> Result<v1::Session, Refusal> {
+    let applicant = server.store.applicant(device.device).await?;
+    admit_as(server, connection, device, applicant, Arrival::default()).await
+}
+
+/// The same where the store has been asked already, and the device states how it arrives.
+pub async fn admit_as(
     server: &Arc<Server>,
     connection: &Connection,
     device: Device,
-    incarnation: u64,
-    positions: Vec<(LogId, Seq)>,
+    applicant: Option<Applicant>,
+    arrival: Arrival,
 ) -> Result<v1::Session, Refusal> {
-    let (account, state) = look_up(server, &device).await?;
+    let applicant = admissible(applicant, &device)?;
     let (account_id, device_id) = (device.account, device.device);
     // Registered before the snapshot is read: what is stored behind the snapshot wakes this connection.
     let registration = server.hub.register(device_id, account_id, Arc::clone(&connection.inbox));
-    let (identity, news, told) = if state == DeviceState::Pending {
+    let (identity, news, told) = if applicant.state == DeviceState::Pending {
         // Whoever was shut out a moment ago was not found in the hub; from here on it is. Of an active device the store
         // looks in the same way below.
-        look_up(server, &device).await?;
+        admissible(server.store.applicant(device_id).await?, &device)?;
         (Identity::Pending(device), Vec::new(), None)
     } else {
-        let groups = server.store.readable_groups(device_id).await?;
-        server.hub.subscribe(device_id, groups.iter().copied());
-        let outcome = server.store.sign_in(device_id, incarnation, positions, server.clock.now_ms()).await?;
-        let signed_in = match outcome {
+        let hub = server.hub.clone();
+        let follow = move |groups: &[GroupId]| hub.subscribe(device_id, groups.iter().copied());
+        let mut signed_in = match server.store.sign_in(device_id, arrival, server.clock.now_ms(), follow).await? {
             SignInOutcome::SignedIn(signed_in) => signed_in,
             SignInOutcome::Refused => return Err(refused()),
             SignInOutcome::RolledBack => {
@@ -58,6 +64,7 @@ pub async fn admit(
         let news = if complete {
             signed_in.news.iter().map(|position| position.log).collect()
         } else {
+            let groups = std::mem::take(&mut signed_in.groups);
             std::iter::once(LogId::Device(device_id)).chain(groups.into_iter().map(LogId::Group)).collect()
         };
         (Identity::Active(device), news, Some(signed_in))
@@ -67,16 +74,16 @@ pub async fn admit(
         account_id: bytes(account_id.as_bytes()),
         device_id: bytes(device_id.as_bytes()),
         device_state: device_state.into(),
-        username: account.username,
+        username: applicant.username,
         key_package_stock: told.as_ref().map(|told| stock(server, told.stock)),
         logs: told.iter().flat_map(|told| &told.news).map(log_state).collect(),
-        manifest_version: account.manifest_version,
-        administrator: account.administrator,
+        manifest_version: applicant.manifest_version,
+        administrator: applicant.administrator,
     };
     *connection.admission.lock().unwrap_or_else(PoisonError::into_inner) =
         Some(Admission { identity, registration, news, expires_at: None });
-    if told.is_some() {
-        nomination::raise_for(server, device_id).await?;
+    if let Some(told) = told {
+        nomination::raise_all(server, told.tasks).await?;
     }
     Ok(session)
 }
@@ -97,17 +104,15 @@ pub async fn by_ticket(server: &Arc<Server>, connection: &Connection, ticket: &s
     by_secret(server, connection, device).await
 }
 
-async fn by_secret(server: &Arc<Server>, connection: &Connection, device: crate::ids::DeviceId) -> Result<v1::Session, Refusal> {
-    let known = server.store.device(device).await?.ok_or_else(refused)?;
+async fn by_secret(server: &Arc<Server>, connection: &Connection, device: DeviceId) -> Result<v1::Session, Refusal> {
+    let known = server.store.applicant(device).await?.ok_or_else(refused)?;
     let device = Device { account: known.account_id, device, key: known.device_key, challenge: connection.challenge };
-    admit(server, connection, device, 0, Vec::new()).await
+    admit_as(server, connection, device, Some(known), Arrival::default()).await
 }
 
-async fn look_up(server: &Arc<Server>, device: &Device) -> Result<(Account, DeviceState), Refusal> {
-    let known =
-        server.store.device(device.device).await?.filter(|known| known.account_id == device.account).ok_or_else(refused)?;
-    let account = server.store.account(device.account).await?.filter(|account| account.enabled).ok_or_else(refused)?;
-    if known.state == DeviceState::Revoked { Err(refused()) } else { Ok((account, known.state)) }
+fn admissible(applicant: Option<Applicant>, device: &Device) -> Result<Applicant, Refusal> {
+    let good = |applicant: &Applicant| applicant.account_id == device.account && applicant.enabled;
+    applicant.filter(|applicant| good(applicant) && applicant.state != DeviceState::Revoked).ok_or_else(refused)
 }
 
 fn log_state(position: &LogPosition) -> v1::LogState {

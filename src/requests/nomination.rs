@@ -7,7 +7,7 @@ use sovereign_proto::v1::{self, push};
 
 use super::answers;
 use crate::{
-    ids::{DeviceId, GroupId, Leaf},
+    ids::{GroupId, Leaf},
     limits::NOMINATION_LEASE,
     server::Server,
     store::StoreError,
@@ -47,9 +47,9 @@ pub async fn settled(server: &Server, group: GroupId) -> Result<(), StoreError> 
     if server.duties.forget(group) { raise(server, group).await } else { Ok(()) }
 }
 
-/// Asks for what is open in every group that this device, which has just become live, is a member of.
-pub async fn raise_for(server: &Server, device: DeviceId) -> Result<(), StoreError> {
-    for group in server.store.groups_with_tasks(device).await? {
+/// Asks for what is open in the groups of somebody who has just become live.
+pub async fn raise_all(server: &Server, groups: Vec<GroupId>) -> Result<(), StoreError> {
+    for group in groups {
         raise(server, group).await?;
     }
     Ok(())

@@ -14,6 +14,7 @@ use crate::{
     limits::POSITIONS,
     refusal::Refusal,
     server::Server,
+    store::Arrival,
     wire,
 };
 
@@ -22,15 +23,16 @@ impl Handle for SignInRequest {
 
     async fn handle(self, Guest(connection): Guest, server: &Arc<Server>) -> Result<SignInResponse, Refusal> {
         let (account, device) = (parse::account_id(&self.account_id)?, parse::device_id(&self.device_id)?);
-        let known = server.store.device(device).await?;
+        let applicant = server.store.applicant(device).await?.filter(|applicant| applicant.account_id == account);
         // An unknown device costs the same signature check, against a key that nobody holds.
-        let key = known.as_ref().filter(|known| known.account_id == account).map(|known| known.device_key);
+        let key = applicant.as_ref().map(|applicant| applicant.device_key);
         let device = Device { account, device, key: key.unwrap_or([0; 32]), challenge: connection.challenge };
         proof::check(&server.auth.key.server_id(), &device, PURPOSE_SIGN_IN, self.proof.as_ref())?;
         let positions = self.positions.iter().take(POSITIONS);
         let positions =
             positions.filter_map(|position| Some((wire::log(&position.group_id, device.device)?, position.seq))).collect();
-        let session = admission::admit(server, &connection, device, self.incarnation, positions).await?;
+        let arrival = Arrival { incarnation: self.incarnation, positions };
+        let session = admission::admit_as(server, &connection, device, applicant, arrival).await?;
         Ok(SignInResponse { session: Some(session) })
     }
 }

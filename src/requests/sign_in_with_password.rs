@@ -57,7 +57,7 @@ impl Handle for SignInWithPasswordRequest {
             }
         }
         device.account = account.account_id;
-        let session = admission::admit(server, &connection, device, 0, Vec::new()).await?;
+        let session = admission::admit(server, &connection, device).await?;
         Ok(SignInWithPasswordResponse { session: Some(session) })
     }
 }

@@ -76,7 +76,7 @@ impl Handle for SignUpRequest {
             }
             SignUpOutcome::InviteInvalid => return Err(bad_invite(server, address)),
         }
-        let session = admission::admit(server, &connection, device, 0, Vec::new()).await?;
+        let session = admission::admit(server, &connection, device).await?;
         Ok(SignUpResponse { session: Some(session) })
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Answer, Store,
     engine::Txn,
     relations,
-    types::{Account, Device, DeviceState, EnrolOutcome, NewAccount, NewDevice, SignUpOutcome},
+    types::{Account, Applicant, Device, DeviceState, EnrolOutcome, NewAccount, NewDevice, SignUpOutcome},
     values::{Blob, Sql, U, uint},
 };
 use crate::{
@@ -62,6 +62,26 @@ impl Store {
     /// The device of that id, whatever its state.
     pub fn device(&self, id: DeviceId) -> Answer<Option<Device>> {
         self.read(move |db| db.prepare_cached(&format!("{DEVICE} WHERE device_id = ?1"))?.query_one([id], device).optional())
+    }
+
+    /// The device of that id, whatever its state, with its account.
+    pub fn applicant(&self, id: DeviceId) -> Answer<Option<Applicant>> {
+        self.read(move |db| {
+            let sql = "SELECT account_id, device_key, state, username, enabled, administrator, manifest_version
+                       FROM devices JOIN accounts USING (account_no) WHERE device_id = ?1";
+            let applicant = |row: &Row<'_>| {
+                Ok(Applicant {
+                    account_id: row.get(0)?,
+                    device_key: row.get(1)?,
+                    state: row.get(2)?,
+                    username: row.get(3)?,
+                    enabled: row.get(4)?,
+                    administrator: row.get(5)?,
+                    manifest_version: uint(row, 6)?,
+                })
+            };
+            db.prepare_cached(sql)?.query_one([id], applicant).optional()
+        })
     }
 
     /// The devices of an account that are not revoked, and the latest of those that are; oldest first.

@@ -1,6 +1,6 @@
 //! What is asked of the next commit: leaves that have to go, devices that want to come.
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::{Answer, Store, rosters, types::Membership, values::Sql};
 use crate::ids::{DeviceId, GroupId, Leaf};
@@ -46,21 +46,22 @@ impl Store {
             db.prepare_cached(sql)?.query_map([group], |row| Ok(Leaf { account_id: row.get(0)?, device_id: row.get(1)? }))?.collect()
         })
     }
+}
 
-    /// Groups that this device could do something for: it may commit, and removals or additions are asked. At most 256.
-    pub fn groups_with_tasks(&self, device: DeviceId) -> Answer<Vec<GroupId>> {
-        self.read(move |db| {
-            let sql =
-                "SELECT group_id FROM devices JOIN windows AS own USING (device_no) JOIN groups ON groups.log_no = own.log_no
-                       WHERE device_id = ?1 AND devices.state = 1 AND leave_seq IS NULL AND own.state = 0 AND removal_asked = 0
-                         AND frozen = 0 AND suspended = 0 AND (
-                           EXISTS (SELECT 1 FROM windows AS going WHERE going.log_no = own.log_no
-                                   AND going.removal_asked > 0 AND going.leave_seq IS NULL)
-                           OR EXISTS (SELECT 1 FROM add_tasks WHERE add_tasks.log_no = own.log_no))
-                       LIMIT 256";
-            db.prepare_cached(sql)?.query_map(params![device], |row| row.get(0))?.collect()
-        })
-    }
+/// Groups that this device could do something for: it may commit, and removals or additions are asked. At most 256. That
+/// the device is active is known.
+pub(super) fn with_tasks(db: &Connection, device_no: i64) -> Sql<Vec<GroupId>> {
+    db.prepare_cached(
+        "SELECT group_id FROM windows AS own JOIN groups ON groups.log_no = own.log_no
+         WHERE device_no = ?1 AND leave_seq IS NULL AND own.state = 0 AND removal_asked = 0
+           AND frozen = 0 AND suspended = 0 AND (
+             EXISTS (SELECT 1 FROM windows AS going WHERE going.log_no = own.log_no
+                     AND going.removal_asked > 0 AND going.leave_seq IS NULL)
+             OR EXISTS (SELECT 1 FROM add_tasks WHERE add_tasks.log_no = own.log_no))
+         LIMIT 256",
+    )?
+    .query_map([device_no], |row| row.get(0))?
+    .collect()
 }
 
 /// The leaves of a group that have to go.

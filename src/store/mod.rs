@@ -273,4 +273,13 @@ impl Store {
     fn read_entries<T: Send + 'static>(&self, work: impl Fn(&Connection, &Places) -> Sql<T> + Send + 'static) -> Answer<T> {
         self.0.readers.read_entries(self.0.places.clone(), work)
     }
+
+    /// The same, when something else was read and acted upon: on a snapshot that is made after that.
+    fn read_entries_upon<A: 'static, T: Send + 'static>(
+        &self,
+        before: impl FnOnce(&Connection) -> Sql<A> + Send + 'static,
+        work: impl Fn(&A, &Connection, &Places) -> Sql<T> + Send + 'static,
+    ) -> Answer<T> {
+        self.0.readers.read_entries_upon(self.0.places.clone(), before, work)
+    }
 }

@@ -5,18 +5,18 @@ use std::future::Future;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    Store,
+    Answer, Store, departures,
     engine::Txn,
-    key_packages, known,
+    key_packages,
     log::{place, seq_of},
     places::{Places, Select, Way},
-    types::{LogPosition, SignInOutcome, SignedIn, Stock, StoreError},
+    types::{Arrival, LogPosition, SignInOutcome, SignedIn, StoreError},
     values::{Sql, U, log_id, uint},
     windows,
 };
 use crate::{
     clock::UnixMs,
-    ids::{DeviceId, GroupId, LogId, Seq},
+    ids::{DeviceId, GroupId, LogId},
 };
 
 /// Logs with news named at sign-in.
@@ -25,80 +25,116 @@ const NEWS_MAX: usize = 256;
 const LAST_SEEN_MS: u64 = 60 * 60 * 1000;
 
 impl Store {
-    /// Notes the incarnation of the device's own store (0: not stated), repairs lost acknowledgements, and says what
-    /// there is to read. The answer counts acknowledgements that are not durable yet.
-    pub fn sign_in(
+    /// Notes the incarnation of the device's own store, repairs lost acknowledgements, and says what there is to read.
+    /// `follow` is told the groups whose logs the device may read, before the snapshot is made: what is stored behind the
+    /// snapshot wakes whoever was subscribed then. The answer counts acknowledgements that are not durable yet.
+    pub fn sign_in<F>(
         &self,
         device: DeviceId,
-        incarnation: u64,
-        positions: Vec<(LogId, Seq)>,
+        arrival: Arrival,
         now: UnixMs,
-    ) -> impl Future<Output = Result<SignInOutcome, StoreError>> + Send + use<> {
-        let entered = self.relieve(move |txn| txn.enter(device, incarnation, &positions, now));
+        follow: F,
+    ) -> impl Future<Output = Result<SignInOutcome, StoreError>> + Send + use<F>
+    where
+        F: Fn(&[GroupId]) + Clone + Send + 'static,
+    {
         let store = self.clone();
         async move {
-            match entered.await? {
-                Entered::Yes => {}
-                Entered::RolledBack => return Ok(SignInOutcome::RolledBack),
-                Entered::Refused => return Ok(SignInOutcome::Refused),
+            let incarnation = arrival.incarnation;
+            let mut outcome = None;
+            // Most have nothing to write, and do not wait for whoever writes.
+            if arrival.positions.is_empty() {
+                outcome = store.look(device, incarnation, now, follow.clone()).await?;
             }
-            let mut signed_in = store.read_entries(move |db, places| signed_in(db, places, device)).await?;
-            for position in &mut signed_in.news {
-                position.cursor = store.0.pending.at_least(device, position.log, position.cursor).min(position.head);
+            if outcome.is_none() {
+                store.relieve(move |txn| txn.enter(device, &arrival, now)).await?;
+                outcome = store.look(device, incarnation, now, follow).await?;
             }
-            signed_in.news.retain(|position| position.cursor < position.head);
-            signed_in.news.truncate(NEWS_MAX);
-            Ok(SignInOutcome::SignedIn(signed_in))
+            let mut outcome = outcome.unwrap_or(SignInOutcome::Refused);
+            if let SignInOutcome::SignedIn(signed_in) = &mut outcome {
+                for position in &mut signed_in.news {
+                    position.cursor = store.0.pending.at_least(device, position.log, position.cursor).min(position.head);
+                }
+                signed_in.news.retain(|position| position.cursor < position.head);
+                signed_in.news.truncate(NEWS_MAX);
+            }
+            Ok(outcome)
         }
     }
 
-    /// The groups whose log the device may read now. Asked before [`Store::sign_in`], so that what is stored behind that
-    /// snapshot wakes whoever was subscribed to them.
-    pub fn readable_groups(&self, device: DeviceId) -> impl Future<Output = Result<Vec<GroupId>, StoreError>> + Send + use<> {
-        self.read(move |db| match known::device(db, device)? {
-            Some(device) => readable_groups(db, device.no),
-            None => Ok(Vec::new()),
+    /// What a sign-in comes to; `None`: something has to be written first.
+    fn look(
+        &self,
+        device: DeviceId,
+        incarnation: u64,
+        now: UnixMs,
+        follow: impl Fn(&[GroupId]) + Send + 'static,
+    ) -> Answer<Option<SignInOutcome>> {
+        let before = move |db: &Connection| {
+            let entry = entry(db, device, incarnation, now)?;
+            let groups = if let Entry::Good(device_no) = entry { readable_groups(db, device_no)? } else { Vec::new() };
+            follow(&groups);
+            Ok((entry, groups))
+        };
+        self.read_entries_upon(before, |(entry, groups), db, places| {
+            Ok(match entry {
+                Entry::Good(device_no) => Some(SignInOutcome::SignedIn(signed_in(db, places, *device_no, groups)?)),
+                Entry::News { .. } => None,
+                Entry::RolledBack => Some(SignInOutcome::RolledBack),
+                Entry::Refused => Some(SignInOutcome::Refused),
+            })
         })
     }
 }
 
 /// Whether a device may sign in.
-enum Entered {
-    Yes,
+enum Entry {
+    /// Yes. Its number.
+    Good(i64),
+    /// Yes, once this incarnation and when it was seen are written.
+    News { device_no: i64, incarnation: u64 },
     /// Its store went back in time.
     RolledBack,
     /// It is revoked, or its account is disabled.
     Refused,
 }
 
+fn entry(db: &Connection, id: DeviceId, incarnation: u64, now: UnixMs) -> Sql<Entry> {
+    let sql = "SELECT device_no, incarnation, last_seen FROM devices JOIN accounts USING (account_no)
+         WHERE device_id = ?1 AND devices.state = 1 AND enabled = 1";
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, uint(row, 1)?, uint(row, 2)?));
+    let found: Option<(i64, u64, UnixMs)> = db.prepare_cached(sql)?.query_one([id], row).optional()?;
+    Ok(match found {
+        None => Entry::Refused,
+        Some((_, known, _)) if incarnation != 0 && incarnation < known => Entry::RolledBack,
+        Some((device_no, known, last_seen)) if incarnation > known || now >= last_seen.saturating_add(LAST_SEEN_MS) => {
+            Entry::News { device_no, incarnation: incarnation.max(known) }
+        }
+        Some((device_no, ..)) => Entry::Good(device_no),
+    })
+}
+
 impl Txn<'_> {
-    fn enter(&mut self, id: DeviceId, incarnation: u64, positions: &[(LogId, Seq)], now: UnixMs) -> Sql<Entered> {
-        let sql = "SELECT device_no, incarnation, last_seen FROM devices JOIN accounts USING (account_no)
-             WHERE device_id = ?1 AND devices.state = 1 AND enabled = 1";
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, uint(row, 1)?, uint(row, 2)?));
-        let found: Option<(i64, u64, UnixMs)> = self.db.prepare_cached(sql)?.query_one([id], row).optional()?;
-        let Some((device_no, known, last_seen)) = found else { return Ok(Entered::Refused) };
-        if incarnation != 0 && incarnation < known {
-            return Ok(Entered::RolledBack);
+    /// Nothing for whoever may not sign in.
+    fn enter(&mut self, id: DeviceId, arrival: &Arrival, now: UnixMs) -> Sql<()> {
+        match entry(self.db, id, arrival.incarnation, now)? {
+            Entry::RolledBack | Entry::Refused => return Ok(()),
+            Entry::Good(_) => {}
+            Entry::News { device_no, incarnation } => {
+                self.db
+                    .prepare_cached("UPDATE devices SET incarnation = ?2, last_seen = max(last_seen, ?3) WHERE device_no = ?1")?
+                    .execute(params![device_no, U(incarnation), U(now)])?;
+            }
         }
-        if incarnation > known || now >= last_seen.saturating_add(LAST_SEEN_MS) {
-            self.db
-                .prepare_cached("UPDATE devices SET incarnation = ?2, last_seen = max(last_seen, ?3) WHERE device_no = ?1")?
-                .execute(params![device_no, U(incarnation.max(known)), U(now)])?;
-        }
-        for (log, seq) in positions {
+        for (log, seq) in &arrival.positions {
             self.acknowledge(id, *log, *seq, &mut Vec::new())?;
         }
-        Ok(Entered::Yes)
+        Ok(())
     }
 }
 
-fn signed_in(db: &Connection, places: &Places, id: DeviceId) -> Sql<SignedIn> {
-    let Some(device) = known::device(db, id)? else {
-        return Ok(SignedIn { stock: Stock::default(), news: Vec::new(), groups: Vec::new() });
-    };
-    let stock = key_packages::stock(db, device.no)?;
-    let groups = readable_groups(db, device.no)?;
+fn signed_in(db: &Connection, places: &Places, device_no: i64, groups: &[GroupId]) -> Sql<SignedIn> {
+    let stock = key_packages::stock(db, device_no)?;
     // Twice the number: the newest acknowledgements, which only memory knows, may take some away.
     let logs: Vec<(i64, LogId)> = db
         .prepare_cached(
@@ -106,13 +142,13 @@ fn signed_in(db: &Connection, places: &Places, id: DeviceId) -> Sql<SignedIn> {
              WHERE device_no = ?1 AND state < 2 AND welcome_seq IS NULL AND cursor < coalesce(leave_seq, next_seq - 1)
              ORDER BY kind DESC, log_no LIMIT ?2",
         )?
-        .query_map(params![device.no, U(2 * NEWS_MAX as u64)], |row| Ok((row.get(0)?, log_id(row, 1, 2)?)))?
+        .query_map(params![device_no, U(2 * NEWS_MAX as u64)], |row| Ok((row.get(0)?, log_id(row, 1, 2)?)))?
         .collect::<Sql<_>>()?;
     let mut news = Vec::new();
     for (log_no, log) in logs {
-        news.extend(position(db, places, log, log_no, device.no)?.filter(|position| position.cursor < position.head));
+        news.extend(position(db, places, log, log_no, device_no)?.filter(|position| position.cursor < position.head));
     }
-    Ok(SignedIn { stock, news, groups })
+    Ok(SignedIn { stock, news, groups: groups.to_vec(), tasks: departures::with_tasks(db, device_no)? })
 }
 
 fn readable_groups(db: &Connection, device_no: i64) -> Sql<Vec<GroupId>> {

@@ -74,6 +74,19 @@ impl Readers {
         self.submit(move |db| places.steadily(|| snapshot(db, |db| work(db, &places))))
     }
 
+    /// The same, but first runs `before` on a snapshot of its own.
+    pub(in crate::store) fn read_entries_upon<A: 'static, T: Send + 'static>(
+        &self,
+        places: Arc<Places>,
+        before: impl FnOnce(&Connection) -> Sql<A> + Send + 'static,
+        work: impl Fn(&A, &Connection, &Places) -> Sql<T> + Send + 'static,
+    ) -> Answer<T> {
+        self.submit(move |db| {
+            let found = snapshot(db, before)?;
+            places.steadily(|| snapshot(db, |db| work(&found, db, &places)))
+        })
+    }
+
     fn submit<T: Send + 'static>(&self, work: impl FnOnce(&mut Connection) -> Sql<T> + Send + 'static) -> Answer<T> {
         let (caller, receiver) = oneshot::channel();
         let failed = self.failed.clone();

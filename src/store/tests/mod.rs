@@ -115,6 +115,17 @@ impl Harness {
     }
 
     /// Acknowledges everything on the device's own log.
+    async fn sign_in(&self, leaf: Leaf, arrival: Arrival) -> Result<SignInOutcome, StoreError> {
+        self.store.sign_in(leaf.device_id, arrival, START, |_| {}).await
+    }
+
+    async fn tasks(&self, leaf: Leaf) -> Vec<GroupId> {
+        match self.sign_in(leaf, Arrival::default()).await {
+            Ok(SignInOutcome::SignedIn(signed_in)) => signed_in.tasks,
+            _ => panic!("refused"),
+        }
+    }
+
     async fn acknowledge_own_log(&self, leaf: Leaf) -> Vec<GroupId> {
         let log = LogId::Device(leaf.device_id);
         let position = self.store.position(log, leaf.device_id).await.expect("read").expect("every device has its log");

@@ -133,7 +133,7 @@ async fn sign_in_tells_the_news_and_repairs_forward_only() {
     for number in 1..=4 {
         harness.send(ann, group, 1, number).await;
     }
-    let sign_in = async |incarnation, positions| match harness.store.sign_in(ben.device_id, incarnation, positions, START).await {
+    let sign_in = async |incarnation, positions| match harness.sign_in(ben, Arrival { incarnation, positions }).await {
         Ok(SignInOutcome::SignedIn(signed_in)) => Some(signed_in),
         Ok(SignInOutcome::RolledBack) => None,
         _ => panic!("refused"),
@@ -151,5 +151,25 @@ async fn sign_in_tells_the_news_and_repairs_forward_only() {
     let device = harness.store.device(ben.device_id).await.expect("read").expect("known");
     assert_eq!((device.incarnation, device.last_seen), (4, START));
     harness.store.set_enabled("person2".to_owned(), false, START).await.expect("stored");
-    assert!(matches!(harness.store.sign_in(ben.device_id, 4, vec![], START).await, Ok(SignInOutcome::Refused)));
+    let refused = harness.sign_in(ben, Arrival { incarnation: 4, positions: vec![] }).await;
+    assert!(matches!(refused, Ok(SignInOutcome::Refused)));
+}
+
+#[tokio::test]
+async fn what_is_stored_once_a_device_follows_its_groups_is_in_its_snapshot() {
+    let harness = Harness::new();
+    let (ann, ben, group) = two(&harness).await;
+    // From now on there is nothing to write of Ben.
+    assert_eq!(harness.tasks(ben).await, []);
+    let (store, runtime) = (harness.store.clone(), tokio::runtime::Handle::current());
+    let follow = move |groups: &[GroupId]| {
+        assert_eq!(groups, [group], "asked once, and for all of them");
+        let stored = runtime.block_on(store.append(message(ann, group, 1, 1)));
+        assert!(stored.is_ok(), "whoever writes does not wait for whoever signs in");
+    };
+    let news = match harness.store.sign_in(ben.device_id, Arrival::default(), START, follow).await {
+        Ok(SignInOutcome::SignedIn(signed_in)) => signed_in.news,
+        _ => panic!("refused"),
+    };
+    assert_eq!(news.iter().map(|position| (position.log, position.head)).collect::<Vec<_>>(), [(LogId::Group(group), 2)]);
 }

@@ -113,6 +113,24 @@ pub struct Device {
     pub incarnation: u64,
 }
 
+/// A device that wants to sign in, with what its account has to say to that.
+pub struct Applicant {
+    /// Whose device it is.
+    pub account_id: AccountId,
+    /// Ed25519 public key.
+    pub device_key: [u8; 32],
+    /// What the device may do.
+    pub state: DeviceState,
+    /// The account's name.
+    pub username: String,
+    /// The account is not shut out by an operator.
+    pub enabled: bool,
+    /// The account was made by a setup link.
+    pub administrator: bool,
+    /// The account's newest version, from 1.
+    pub manifest_version: u64,
+}
+
 /// How an enrolment ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnrolOutcome {

@@ -16,7 +16,7 @@ mod revivals;
 mod sessions;
 
 pub use self::{
-    accounts::{Account, Device, DeviceState, EnrolOutcome, Invite, InviteUse, NewAccount, NewDevice, SignUpOutcome},
+    accounts::{Account, Applicant, Device, DeviceState, EnrolOutcome, Invite, InviteUse, NewAccount, NewDevice, SignUpOutcome},
     copies::{CopyCounts, CopyState, Inspection},
     groups::{ConfirmOutcome, CreateOutcome, GroupState, GroupSummary, Membership, NewGroup, ResetOutcome, Verdict},
     handshakes::{CommitOutcome, CommitPlan, ProposeOutcome},
@@ -29,7 +29,7 @@ pub use self::{
     presence::{Movement, Movements, Privacy, PrivacyChange, Receipt, Seen},
     relations::{Contact, Relation, RelationChange, RelationChanged, SetRelationOutcome},
     revivals::{Revival, ReviveOutcome, Revived},
-    sessions::{NewToken, RotateOutcome, SignInOutcome, SignedIn},
+    sessions::{Arrival, NewToken, RotateOutcome, SignInOutcome, SignedIn},
 };
 
 /// Why a verb was not carried out although nothing was wrong with what was asked.

@@ -3,8 +3,17 @@
 use super::{Hash, LogPosition, Stock};
 use crate::{
     clock::UnixMs,
-    ids::{DeviceId, GroupId},
+    ids::{DeviceId, GroupId, LogId, Seq},
 };
+
+/// What a device says of itself when it signs in.
+#[derive(Clone, Default)]
+pub struct Arrival {
+    /// Of its own store; 0: not stated.
+    pub incarnation: u64,
+    /// How far it has read, to repair lost acknowledgements.
+    pub positions: Vec<(LogId, Seq)>,
+}
 
 /// What a device is told when it signs in.
 pub struct SignedIn {
@@ -14,6 +23,8 @@ pub struct SignedIn {
     pub news: Vec<LogPosition>,
     /// Every group the device has an open or draining window in whose Welcome it has acknowledged.
     pub groups: Vec<GroupId>,
+    /// Those of its groups that need a commit of one of their members, at most 256.
+    pub tasks: Vec<GroupId>,
 }
 
 /// How a sign-in ended.
