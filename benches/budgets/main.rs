@@ -26,14 +26,24 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use self::{options::Options, table::Table};
+use self::{
+    options::{Bare, Options},
+    table::Table,
+};
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let runtime = tokio::runtime::Runtime::new().expect("the threads start");
-    if options.relay {
-        runtime.block_on(limits::relay::serve());
-        return ExitCode::SUCCESS;
+    match options.be {
+        Some(Bare::Relay) => {
+            runtime.block_on(limits::relay::serve());
+            return ExitCode::SUCCESS;
+        }
+        Some(Bare::Door) => {
+            runtime.block_on(limits::door::serve());
+            return ExitCode::SUCCESS;
+        }
+        None => {}
     }
     process::raise_file_limit();
     let mut table = Table::default();

@@ -17,12 +17,21 @@ pub struct Options {
     /// Tiny numbers: shows that everything runs, measures nothing worth reading.
     #[arg(long)]
     pub quick: bool,
-    /// Be the raw relay that the server is compared with.
+    /// Be something that the server is compared with.
     #[arg(long, hide = true)]
-    pub relay: bool,
+    pub be: Option<Bare>,
     /// What cargo passes to every bench.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// What does a part of the server's work and nothing else, in a process of its own.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Bare {
+    /// Relays from memory to memory.
+    Relay,
+    /// Shakes hands and upgrades to a WebSocket.
+    Door,
 }
 
 /// What can be measured.
@@ -40,6 +49,8 @@ pub enum Name {
     GroupCommit,
     /// Memory of a connection that does nothing, and what signing in costs.
     Idle,
+    /// Coming back with twenty groups, by full and by resumed TLS handshakes.
+    Reconnect,
     /// One message to many live members.
     FanOut,
     /// One message to members who are away.

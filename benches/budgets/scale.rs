@@ -17,6 +17,8 @@ pub struct Scale {
     pub backlog: usize,
     /// Connections that do nothing.
     pub idle: usize,
+    /// Devices that come back.
+    pub returning: usize,
     /// Live connections of one server.
     pub capacity: usize,
     /// Connections of a server that is drained.
@@ -41,6 +43,7 @@ impl Scale {
         timed: 1000,
         backlog: 100_000,
         idle: 2000,
+        returning: 200,
         capacity: 10_000,
         drained: 5000,
         live: [2, 100, 1000],
@@ -58,6 +61,7 @@ impl Scale {
         timed: 50,
         backlog: 2000,
         idle: 50,
+        returning: 8,
         capacity: 100,
         drained: 50,
         live: [2, 8, 16],

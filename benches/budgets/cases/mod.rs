@@ -10,6 +10,7 @@ mod groups;
 mod idle;
 mod latency;
 mod pairs;
+mod reconnect;
 mod signals;
 mod storing;
 
@@ -19,6 +20,7 @@ use crate::{options::Options, table::Table};
 pub async fn run(options: &Options, table: &mut Table) {
     Box::pin(pairs::run(options, table)).await;
     idle::run(options, table).await;
+    Box::pin(reconnect::run(options, table)).await;
     groups::run(options, table).await;
     capacity::run(options, table).await;
 }

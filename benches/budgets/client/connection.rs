@@ -33,9 +33,14 @@ impl Connection {
         Ok(Self(line))
     }
 
-    /// Connects and authenticates by the device's key.
+    /// Connects and authenticates by the device's key, on a route of its own: no TLS session is resumed.
     pub async fn sign_in(server: &TestServer, keys: &Keys) -> Self {
-        let mut line = open(server).await;
+        Self::sign_in_by(&route(server).await, keys).await
+    }
+
+    /// The same on a route that may have been taken before.
+    pub async fn sign_in_by(route: &Route, keys: &Keys) -> Self {
+        let mut line = Line::open(route).await.expect("the server answers");
         line.sign_in(identity(keys, &device_key(keys))).await.expect("the device is known");
         Self(line)
     }
@@ -70,6 +75,11 @@ impl Connection {
         self.0.flush().await.expect("the server takes frames");
     }
 
+    /// Says goodbye.
+    pub async fn close(self) {
+        self.0.close().await;
+    }
+
     /// Reads until the connection ends; how.
     pub async fn ended(mut self) -> LineError {
         loop {
@@ -90,12 +100,8 @@ impl Connection {
     }
 }
 
-/// A route of its own for each line: no TLS session is resumed.
-async fn open(server: &TestServer) -> Line {
-    Line::open(&route(server).await).await.expect("the server answers")
-}
-
-async fn route(server: &TestServer) -> Route {
+/// A way to the server that nobody has taken yet.
+pub async fn route(server: &TestServer) -> Route {
     Route::new(server.endpoint().await).expect("the link has a pin")
 }
 

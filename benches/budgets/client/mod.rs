@@ -4,7 +4,7 @@ mod connection;
 mod peer;
 
 pub use self::{
-    connection::Connection,
+    connection::{Connection, route},
     peer::{Peer, Work, drive_all},
 };
 pub use sovereign_client::load::{ID_BYTES, Mint};

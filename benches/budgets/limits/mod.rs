@@ -1,6 +1,7 @@
 //! What the machine does without the server.
 
 pub mod disk;
+pub mod door;
 pub mod mls;
 pub mod relay;
 pub mod relay_load;

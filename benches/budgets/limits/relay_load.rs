@@ -39,7 +39,7 @@ impl Relay {
     pub async fn start() -> Self {
         let program = std::env::current_exe().expect("this program has a path");
         let mut child = Command::new(program)
-            .arg("--relay")
+            .args(["--be", "relay"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
