@@ -86,6 +86,12 @@ impl Line {
         Ok(Self { socket, verified, server_id: route.server_id, last_id: AUTHENTICATION_ID, early: VecDeque::new() })
     }
 
+    /// Another one than last time: the server was restored from a backup (docs/protocol/README.md, After a restore).
+    #[must_use]
+    pub fn store_generation(&self) -> u64 {
+        self.verified.store_generation
+    }
+
     /// Authenticates as a device that the server knows.
     pub async fn sign_in(&mut self, identity: Identity<'_>) -> Result<(), LineError> {
         let request = v1::SignInRequest {

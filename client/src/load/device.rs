@@ -48,11 +48,22 @@ impl Device {
         };
         line.sign_up(self.identity(), request).await?;
         if key_packages > 0 {
-            let made = (0..key_packages).map(|_| Ok(self.mls.lean_key_package(now_ms)?.into()));
-            let key_packages = made.collect::<Result<_, MlsError>>()?;
-            line.call(v1::PublishKeyPackagesRequest { key_packages, last_resort: Bytes::new(), replace: false }).await?;
+            line.call(self.key_packages(key_packages, now_ms)?).await?;
         }
         Ok(line)
+    }
+
+    /// So many new key packages, as they are published.
+    pub fn key_packages(&self, count: usize, now_ms: u64) -> Result<v1::PublishKeyPackagesRequest, LineError> {
+        let made = (0..count).map(|_| Ok(self.mls.lean_key_package(now_ms)?.into()));
+        let key_packages = made.collect::<Result<_, MlsError>>()?;
+        Ok(v1::PublishKeyPackagesRequest { key_packages, last_resort: Bytes::new(), replace: false })
+    }
+
+    /// What to say of a group to a server that was restored: it stands where this `GroupInfo`, whoever has signed it, says.
+    pub fn revival(&self, group_id: Bytes, group_info: &[u8]) -> Result<v1::ReviveGroupRequest, LineError> {
+        let (group_info, epoch, tag) = self.mls.lean_state(group_info)?;
+        Ok(v1::ReviveGroupRequest { group_id, epoch, tag: tag.to_vec().into(), group_info: group_info.into() })
     }
 
     /// Connects and authenticates.

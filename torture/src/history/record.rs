@@ -58,6 +58,20 @@ pub(crate) enum What {
     Kill { outstanding: u64 },
     /// What stands in the store of a killed server before it starts again: the log's next seq, the group's epoch.
     Stored { g: u32, next: u64, epoch: u64 },
+    /// A backup of the running server is begun: what was answered before is in it.
+    Backup {},
+    /// It is there.
+    BackupOk {},
+    /// The killed server was put back from the last backup, and has not started yet. Behind it a line for every group.
+    Restored { generation: u64 },
+    /// What a restored store holds of a group's log: everything up to `to`, then nothing before `next`; and the epoch.
+    Kept { g: u32, to: u64, next: u64, epoch: u64 },
+    /// A person's client has told that the server was restored.
+    Noticed { dev: u32 },
+    /// A person's group goes on in another one, because nobody knew any more where it stood.
+    Reset { dev: u32, g: u32, to: String },
+    /// What a person has in the end in the place of a group that was reset.
+    Successor { dev: u32, g: u32, to: String, epoch: u64, auth: String },
     /// The server takes connections again.
     Up { ready_us: u64 },
     /// Something goes wrong on purpose, or is right again.
