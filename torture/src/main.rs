@@ -15,6 +15,7 @@ mod progress;
 mod proxy;
 mod random;
 mod report;
+mod restores;
 mod results;
 mod run;
 mod sabotage;

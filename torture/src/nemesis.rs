@@ -48,6 +48,8 @@ pub(crate) enum Nemesis {
     DiskFull,
     /// A sync fails: the server has to end, and to have acknowledged nothing that it covered.
     FsyncError,
+    /// SIGKILL, and an older backup in the place of what there was: at most three times in a run.
+    Restore,
 }
 
 impl Nemesis {
@@ -68,6 +70,7 @@ impl Nemesis {
             Self::Revoke => "revoke",
             Self::DiskFull => "disk-full",
             Self::FsyncError => "fsync-error",
+            Self::Restore => "restore",
         }
     }
 
@@ -82,6 +85,8 @@ impl Nemesis {
             Self::Kill => 120,
             Self::Term | Self::Stop | Self::HalfOpen | Self::DiskFull | Self::FsyncError => 3,
             Self::Revoke => 2,
+            // It has a plan of its own (see `restores`).
+            Self::Restore => 0,
             _ => 5,
         }
     }
@@ -161,6 +166,8 @@ pub(crate) struct Hand {
     pub(crate) server: Server,
     /// There, where faults of it are wanted.
     pub(crate) disk: Option<Disk>,
+    /// Devices revoked since the last backup: whoever restores it has to revoke them again.
+    pub(crate) revoked: Vec<String>,
 }
 
 impl Hand {
@@ -170,7 +177,11 @@ impl Hand {
         self.note(strike);
         let wait = Duration::from_millis(strike.for_ms);
         match strike.nemesis {
-            Nemesis::Kill => self.kill().await?,
+            Nemesis::Kill => {
+                self.die().await?;
+                self.up().await?;
+            }
+            Nemesis::Restore => {}
             Nemesis::Term => {
                 let code = self.server.terminate().await?;
                 if code != Some(0) {
@@ -240,12 +251,11 @@ impl Hand {
     }
 
     /// SIGKILL; what the store holds is written down before the next start.
-    async fn kill(&mut self) -> io::Result<()> {
+    pub(crate) async fn die(&mut self) -> io::Result<()> {
         let history = &self.town.history;
         history.record(What::Kill { outstanding: history.outstanding() });
         self.server.kill().await?;
-        self.stored()?;
-        self.up().await
+        self.stored()
     }
 
     fn stored(&self) -> io::Result<()> {
@@ -285,7 +295,8 @@ impl Hand {
         self.disk.as_ref().map_or(Ok(()), |disk| disk.fails(rules))
     }
 
-    async fn up(&mut self) -> io::Result<()> {
+    /// The server starts again.
+    pub(crate) async fn up(&mut self) -> io::Result<()> {
         let ready = self.server.restart().await?;
         self.town.history.record(What::Up { ready_us: u64::try_from(ready.as_micros()).unwrap_or(u64::MAX) });
         Ok(())
@@ -297,6 +308,7 @@ impl Hand {
         let listed = self.server.operate(&["device", "list", &self.town.names[dev as usize], "--json"]).await?;
         let device: serde_json::Value = serde_json::from_str(listed.lines().next().unwrap_or_default())?;
         let id = device["device_id"].as_str().ok_or_else(|| io::Error::other(format!("no device in {listed:?}")))?;
+        self.revoked.push(id.to_owned());
         lane.watch_connections();
         let begun = history.now();
         history.record(What::Revoke { dev });
@@ -310,7 +322,7 @@ impl Hand {
     }
 
     /// Waits for so many answers from now on.
-    async fn progress(&self, answers: u64) {
+    pub(crate) async fn progress(&self, answers: u64) {
         let history = &self.town.history;
         let wanted = history.answered() + answers;
         let deadline = monotonic() + PROGRESS;
@@ -342,7 +354,7 @@ mod tests {
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
-        for nemesis in &of {
+        for nemesis in of.iter().filter(|nemesis| **nemesis != Nemesis::Restore) {
             assert!(draw(3).iter().any(|strike| strike.nemesis == *nemesis), "{nemesis:?} is drawn");
         }
     }

@@ -22,6 +22,7 @@ use crate::{
     history::{Class, History, What},
     nemesis::{Hand, Nemesis, Strikes},
     progress::Progress,
+    restores::Plan,
     results::RunResult,
     sabotage::VARIABLE,
     server::{self, Server},
@@ -105,10 +106,11 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>, stop: &S
         actors.spawn(courier.live(phases.clone()));
     }
     let town = cast.town;
+    let restores = Plan::new(seed, nemeses.contains(&Nemesis::Restore), wish.seconds);
     let strikes = Strikes::new(seed, nemeses, shape.devices(), cast.sacrifices);
-    let mut hand = Hand { town: Arc::clone(&town), server, disk };
+    let mut hand = Hand { town: Arc::clone(&town), server, disk, revoked: Vec::new() };
     let ending = async {
-        torment(&wish, &town, &mut hand, strikes, stop).await?;
+        torment(&wish, &town, &mut hand, (strikes, restores), stop).await?;
         hand.heal();
         eprintln!("coming to rest");
         phase.send_replace(Phase::Settle);
@@ -144,14 +146,17 @@ pub(crate) async fn run(args: &Args, seed: u64, broken: Option<Broken>, stop: &S
 
 /// Faults, one after the other, until there were enough; then a calm in which much is said; or until somebody is tired: a
 /// fault undoes itself, so none is left half done.
-async fn torment(wish: &Wish, town: &Arc<Town>, hand: &mut Hand, mut strikes: Strikes, stop: &Stop) -> io::Result<()> {
+async fn torment(wish: &Wish, town: &Arc<Town>, hand: &mut Hand, of: (Strikes, Plan), stop: &Stop) -> io::Result<()> {
+    let (mut strikes, mut restores) = of;
     let mut progress = Progress::new(wish);
     let begun = monotonic();
     let mut kills = 0;
     loop {
         let history = &town.history;
         progress.show(begun.elapsed(), kills, history);
-        let stormy = begun.elapsed() < Duration::from_secs(wish.seconds) || kills < wish.kills;
+        let part = |done: u64, wanted: u64| (done * 100).checked_div(wanted).unwrap_or(100);
+        let at = part(begun.elapsed().as_secs(), wish.seconds).min(part(kills, wish.kills));
+        let stormy = at < 100 || restores.is_healing();
         if !stormy && history.answered() >= wish.sends && history.changed() >= wish.commits {
             return Ok(());
         }
@@ -161,6 +166,9 @@ async fn torment(wish: &Wish, town: &Arc<Town>, hand: &mut Hand, mut strikes: St
         }
         if begun.elapsed() > Duration::from_secs(wish.seconds_max) {
             return Ok(());
+        }
+        if stormy {
+            restores.go_on(hand, at).await?;
         }
         if let Some(strike) = stormy.then(|| strikes.draw()).flatten() {
             hand.strike(&strike).await?;

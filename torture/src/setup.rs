@@ -2,16 +2,18 @@
 
 use std::{fmt, io, path::Path, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use sovereign_client::{
     Client, Error, Options, Policy,
     clock::Clock,
     join_link::{JoinLink, JoinLinkError},
     load::{Device, LineError, Mint, Route, found},
 };
+use sovereign_proto::v1;
 use tokio::time::timeout;
 
 use crate::{
-    actors::{Circle, Courier, Person, Sends, Town},
+    actors::{Circle, Courier, Person, Sends, Standing, Town},
     history::{History, Kind, What},
     proxy::Lane,
     random::Stream,
@@ -79,7 +81,7 @@ pub(crate) async fn gather(
         routes.push(route);
     }
     let mut circles = people(shape, &names, &history, homes, through).await?;
-    let mut mints = Vec::new();
+    let mut rings = Vec::new();
     for ring in 0..shape.rings {
         let members = shape.devices_of(ring);
         let at = |dev: u32| (dev - shape.persons) as usize;
@@ -87,16 +89,17 @@ pub(crate) async fn gather(
         let mut founding = light[first].sign_in(&routes[first]).await?;
         let id = timeout(DEADLINE, found(&mut founding, &light[first], &light[first + 1..=last], now_ms)).await;
         let id = id.map_err(|_| SetupError("a ring is not founded in time".to_owned()))??;
+        let state = founding.call(v1::GetGroupInfoRequest { group_id: id.clone() }).await?.group_info;
         founding.close().await;
         let g = u32::try_from(circles.len()).unwrap_or(u32::MAX);
         let group: [u8; 32] = id.as_ref().try_into().map_err(|_| SetupError("a group id is not 32 bytes".to_owned()))?;
         note_group(&history, g, &group, members[0], &members);
         history.record(What::Join { dev: members[0], g, seq: Some(0) });
-        mints.push((g, id, members));
+        rings.push(Ring { g, id, members, state });
         circles.push(Circle { id: group, hosts: Vec::new(), guests: Vec::new() });
     }
     let town = Arc::new(Town::new(history, lanes, names, circles));
-    Ok(cast(seed, shape, &town, homes, light.into_iter().zip(routes), &mints))
+    Ok(cast(seed, shape, &town, homes, light.into_iter().zip(routes), &rings))
 }
 
 /// Persons, and the groups they make.
@@ -147,6 +150,15 @@ fn note_group(history: &History, g: u32, id: &[u8; 32], by: u32, members: &[u32]
     }
 }
 
+/// A group of light devices.
+struct Ring {
+    g: u32,
+    id: Bytes,
+    members: Vec<u32>,
+    /// Its `GroupInfo`, for ever.
+    state: Bytes,
+}
+
 /// Everybody gets what they need to live.
 fn cast(
     seed: u64,
@@ -154,7 +166,7 @@ fn cast(
     town: &Arc<Town>,
     homes: &Path,
     light: impl Iterator<Item = (Device, Route)>,
-    rings: &[(u32, bytes::Bytes, Vec<u32>)],
+    rings: &[Ring],
 ) -> Cast {
     let persons = (0..shape.persons).map(|dev| Person {
         dev,
@@ -166,14 +178,18 @@ fn cast(
         comings: shape.comings,
     });
     let courier = |(dev, (device, route)): (u32, (Device, Route))| {
-        let sender = |(_, _, members): &&(u32, bytes::Bytes, Vec<u32>)| members[..shape.ring_senders as usize].contains(&dev);
-        let sends = rings.iter().find(sender).map(|(g, id, _)| Sends {
-            g: *g,
-            mint: Mint::new(id.clone(), RING_EPOCH, MESSAGE_BYTES),
+        let ring = rings.iter().find(|ring| ring.members.contains(&dev));
+        let sender = |ring: &&Ring| ring.members[..shape.ring_senders as usize].contains(&dev);
+        let sends = ring.filter(sender).map(|ring| Sends {
+            g: ring.g,
+            mint: Mint::new(ring.id.clone(), RING_EPOCH, MESSAGE_BYTES),
             window: shape.window,
             pause_ms: shape.ring_pause_ms,
         });
-        Courier { dev, device, route, town: Arc::clone(town), sends, chance: Stream::new(seed, "courier", dev), conn: 0 }
+        let states = ring.iter().map(|ring| (ring.id.clone(), Some(ring.state.clone()))).collect();
+        let standing = Standing::new(states, if ring.is_some() { 0 } else { WITNESS_PACKAGES });
+        let (town, chance) = (Arc::clone(town), Stream::new(seed, "courier", dev));
+        Courier { dev, device, route, town, sends, chance, conn: 0, standing }
     };
     let couriers = (shape.persons..).zip(light).map(courier).collect();
     // The last of each ring only listens; so do witnesses, of whom the hosts have to get rid afterwards.

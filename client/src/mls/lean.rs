@@ -87,8 +87,8 @@ impl Mls {
         let tree = info.extensions().ratchet_tree().ok_or_else(|| invalid("its tree is lacking"))?.ratchet_tree().clone();
         let behind_extensions = HEADER + info.group_context().tls_serialized_len() + info.extensions().tls_serialized_len();
         let provider = OpenMlsRustCrypto::default();
-        let (group, info) =
-            PublicGroup::from_external(provider.crypto(), provider.storage(), tree, info, ProposalStore::new()).map_err(invalid)?;
+        let (group, info) = PublicGroup::from_external(provider.crypto(), provider.storage(), tree, info, ProposalStore::new())
+            .map_err(invalid)?;
         let own = group.members().find(|member| member.signature_key == self.key.public());
         let own = own.ok_or_else(|| invalid("this device is no member"))?.index;
         let context = info.group_context().tls_serialize_detached().map_err(invalid)?;

@@ -11,7 +11,7 @@ use sovereign_client::{
 use sovereign_proto::v1::{self, FailureCode, entry, envelope, push, response};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Phase, Phases, Town};
+use super::{Phase, Phases, Town, standing::Standing};
 use crate::{
     history::{Item, What},
     random::Stream,
@@ -35,6 +35,7 @@ pub(crate) struct Courier {
     pub(crate) sends: Option<Sends>,
     pub(crate) chance: Stream,
     pub(crate) conn: u32,
+    pub(crate) standing: Standing,
 }
 
 /// What it sends, and how fast.
@@ -77,7 +78,10 @@ impl Courier {
             };
             self.conn += 1;
             let left = match line {
-                Ok(line) => self.stay(line, &mut waiting, &mut phases).await,
+                Ok(mut line) => {
+                    self.standing.connected(&mut line, &self.device);
+                    self.stay(line, &mut waiting, &mut phases).await
+                }
                 Err(error) => Left::Broken(error),
             };
             let Left::Broken(error) = left else { return };
@@ -106,6 +110,10 @@ impl Courier {
             let came = tokio::select! {
                 came = line.next() => Some(came),
                 () = sleep_until(due), if room => None,
+                () = sleep_until(self.standing.due()) => {
+                    self.standing.say(&mut line, &self.device);
+                    continue;
+                }
                 _changed = phases.changed() => continue,
                 () = sleep_until(deadline) => return Left::Broken(LineError::Network("silence".to_owned())),
             };
@@ -154,6 +162,9 @@ impl Courier {
 
     async fn take(&mut self, line: &mut Line, envelope: v1::Envelope, waiting: &mut VecDeque<Waiting>) -> Result<(), LineError> {
         let request = envelope.request_id;
+        if self.standing.answered(request, envelope.body.as_ref()) {
+            return Ok(());
+        }
         match envelope.body {
             Some(envelope::Body::Response(v1::Response { body: Some(response::Body::SendMessage(accepted)) })) => {
                 if let Some(answered) = take_out(waiting, request) {
@@ -203,6 +214,7 @@ impl Courier {
         if entries.group_id.is_empty() {
             for entry in &entries.entries {
                 self.own_log(entry);
+                self.standing.own_log(line, entry);
             }
         } else if let Some(g) = self.town.number_of(&entries.group_id) {
             let items = entries.entries.iter().map(item).collect();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::HEXLOWER;
-use sovereign_client::{Alarm, Client, Error, Event, GroupState};
+use sovereign_client::{Alarm, Client, Error, Event, GroupInfo, GroupState};
 
 use super::Town;
 use crate::history::{Class, What};
@@ -17,15 +17,17 @@ const EVERYTHING: usize = 10_000_000;
 pub(super) struct Desk<'a> {
     dev: u32,
     town: &'a Town,
-    /// Groups the person is in, and the last epoch told.
-    member: BTreeMap<u32, u64>,
+    /// Groups the person is in, and the authenticator of the last epoch told.
+    member: BTreeMap<u32, Option<String>>,
+    /// Groups that were reset, as told.
+    reset: BTreeSet<u32>,
     /// Messages without an answer.
     outstanding: BTreeSet<u64>,
 }
 
 impl<'a> Desk<'a> {
     pub(super) fn new(dev: u32, town: &'a Town) -> Self {
-        Self { dev, town, member: BTreeMap::new(), outstanding: BTreeSet::new() }
+        Self { dev, town, member: BTreeMap::new(), reset: BTreeSet::new(), outstanding: BTreeSet::new() }
     }
 
     /// Groups that can be written to.
@@ -57,10 +59,14 @@ impl<'a> Desk<'a> {
         match event {
             Event::Message(_) => return true,
             Event::Accepted { message, .. } => {
-                if let (Some(op), Some(g)) = (op_of(&message.text), self.town.number_of(&message.group))
+                if let Some(op) = op_of(&message.text)
                     && self.outstanding.remove(&op)
                 {
-                    self.record(What::Ok { op, dev, g, seq: message.seq });
+                    match self.town.number_of(&message.group) {
+                        Some(g) => self.record(What::Ok { op, dev, g, seq: message.seq }),
+                        // It went to the group in the place of one that was reset.
+                        None => self.town.history.forget(1),
+                    }
                 }
             }
             Event::SendFailed { group, client_id, reason } => {
@@ -72,6 +78,7 @@ impl<'a> Desk<'a> {
             }
             Event::Joined { group } => self.is_member(group, true),
             Event::Left { group } => self.is_member(group, false),
+            Event::Alarm { alarm: Alarm::ServerRestored, .. } => self.record(What::Noticed { dev }),
             Event::Alarm { group, alarm } => {
                 let g = group.as_ref().and_then(|group| self.town.number_of(group));
                 self.record(What::Alarm { dev, g, class: class_of(alarm), text: alarm.to_string() });
@@ -98,13 +105,16 @@ impl<'a> Desk<'a> {
     /// Looks where every group stands: events may have been missed.
     pub(super) async fn look(&mut self, client: &Client) -> Result<(), Error> {
         for info in client.groups().await? {
-            let Some(g) = self.town.number_of(&info.id) else { continue };
+            let Some(g) = self.town.number_of(&info.id) else {
+                self.look_for_resets(&info);
+                continue;
+            };
             self.is_member(&info.id, matches!(info.state, GroupState::Active | GroupState::Leaving | GroupState::Frozen));
-            if let Some(told) = self.member.get(&g).copied()
+            if let Some(told) = self.member.get(&g).cloned()
                 && let Ok((epoch, auth)) = client.epoch_authenticator(info.id).await
-                && epoch != told
+                && told.is_none_or(|told| told != short(&auth))
             {
-                self.member.insert(g, epoch);
+                self.member.insert(g, Some(short(&auth)));
                 self.record(What::Epoch { dev: self.dev, g, epoch, auth: short(&auth) });
             }
         }
@@ -128,7 +138,10 @@ impl<'a> Desk<'a> {
     pub(super) async fn finally(&mut self, client: &Client) -> Result<(), Error> {
         self.read(client).await?;
         for info in client.groups().await? {
-            let Some(g) = self.town.number_of(&info.id) else { continue };
+            let Some(g) = self.town.number_of(&info.id) else {
+                self.tell_successor(client, &info).await?;
+                continue;
+            };
             let member = matches!(info.state, GroupState::Active | GroupState::Leaving | GroupState::Frozen);
             self.is_member(&info.id, member);
             let (epoch, auth) = if member { client.epoch_authenticator(info.id).await? } else { (0, Vec::new()) };
@@ -139,11 +152,41 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
+    /// A group of which this is the successor: nobody talks in it any more.
+    fn look_for_resets(&mut self, info: &GroupInfo) {
+        for former in &info.former {
+            if let Some(g) = self.town.number_of(former)
+                && self.reset.insert(g)
+            {
+                self.is_member(former, false);
+                self.record(What::Reset { dev: self.dev, g, to: HEXLOWER.encode(&info.id) });
+            }
+        }
+    }
+
+    /// What is held of groups that were reset, and of the one in their place.
+    async fn tell_successor(&mut self, client: &Client, info: &GroupInfo) -> Result<(), Error> {
+        self.look_for_resets(info);
+        let (dev, to) = (self.dev, HEXLOWER.encode(&info.id));
+        for former in &info.former {
+            let Some(g) = self.town.number_of(former) else { continue };
+            let history = client.history(info.id, EVERYTHING).await?;
+            let of_it = history.iter().filter(|message| message.group == *former);
+            let ops = of_it.filter_map(|message| Some((message.seq, op_of(&message.text)?))).collect();
+            self.record(What::Final { dev, g, member: false, epoch: 0, auth: String::new(), ops });
+            if info.state == GroupState::Active {
+                let (epoch, auth) = client.epoch_authenticator(info.id).await?;
+                self.record(What::Successor { dev, g, to: to.clone(), epoch, auth: short(&auth) });
+            }
+        }
+        Ok(())
+    }
+
     fn is_member(&mut self, group: &[u8; 32], member: bool) {
         let Some(g) = self.town.number_of(group) else { return };
         match (member, self.member.contains_key(&g)) {
             (true, false) => {
-                self.member.insert(g, u64::MAX);
+                self.member.insert(g, None);
                 self.record(What::Join { dev: self.dev, g, seq: None });
             }
             (false, true) => {

@@ -3,6 +3,7 @@
 mod courier;
 mod desk;
 mod person;
+mod standing;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 pub(crate) use self::{
     courier::{Courier, Sends},
     person::Person,
+    standing::Standing,
 };
 use crate::{history::History, proxy::Lane};
 

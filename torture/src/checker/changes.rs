@@ -12,6 +12,8 @@ struct Change {
     wanted: u64,
     accepted: Option<u64>,
     refused: bool,
+    /// A restore may have undone it.
+    doubtful: bool,
 }
 
 /// All of them.
@@ -25,23 +27,44 @@ pub(super) struct Changes {
     leaves: HashMap<At, u64>,
     /// When a light device was live for the last time, with everything that had waited for it.
     lives: HashMap<u32, u64>,
-    /// Group → acknowledged commits that cannot have been somebody else's.
+    /// When the server was restored last.
+    restored: Option<u64>,
+    /// Group → acknowledged commits that cannot have been somebody else's, wanted since then.
     updates: HashMap<u32, u64>,
 }
 
 impl Changes {
     pub(super) fn wanted(&mut self, t: u64, id: u64, g: u32, kind: Kind, whom: Option<u32>) {
-        self.all.insert(id, Change { g, kind, wanted: t, accepted: None, refused: false });
+        self.all.insert(id, Change { g, kind, wanted: t, accepted: None, refused: false, doubtful: false });
         if let Some(whom) = whom {
             self.of.entry((whom, g)).or_default().push(id);
         }
     }
 
-    pub(super) fn accepted(&mut self, t: u64, id: u64) {
-        let Some(change) = self.all.get_mut(&id) else { return };
-        if change.accepted.replace(t).is_none() && change.kind == Kind::Update {
+    /// Group and time of the wish.
+    pub(super) fn accepted(&mut self, t: u64, id: u64) -> Option<(u32, u64)> {
+        let change = self.all.get_mut(&id)?;
+        let first = change.accepted.replace(t).is_none();
+        if first && change.kind == Kind::Update && self.restored.is_none_or(|restored| restored < change.wanted) {
             *self.updates.entry(change.g).or_default() += 1;
         }
+        Some((change.g, change.wanted))
+    }
+
+    /// The server is back where it was when a backup began. Devices whose membership may have changed since.
+    pub(super) fn restored(&mut self, t: u64, began: u64) -> Vec<At> {
+        self.restored = Some(t);
+        self.updates.clear();
+        let mut of = Vec::new();
+        for (at, ids) in &self.of {
+            for id in ids {
+                if let Some(change) = self.all.get_mut(id).filter(|change| still_open(change, began)) {
+                    change.doubtful = true;
+                    of.push(*at);
+                }
+            }
+        }
+        of
     }
 
     pub(super) fn refused(&mut self, id: u64) {
@@ -86,7 +109,7 @@ impl Changes {
         if sent.answered.is_some_and(|answered| answered < first) {
             return Some(format!("nobody had thought of adding it before {first} µs, and the message was answered before"));
         }
-        let out = self.about((dev, g)).filter(|change| change.kind == Kind::Remove);
+        let out = self.about((dev, g)).filter(|change| change.kind == Kind::Remove && !change.doubtful);
         out.filter_map(|change| Some((change.wanted, change.accepted.filter(|accepted| *accepted < sent.invoked)?)))
             .find(|(wanted, _)| !ins().any(|back| (*wanted..=t).contains(&back.wanted) || still_open(back, *wanted)))
             .map(|(_, accepted)| format!("it was removed at {accepted} µs, before the message was sent"))
@@ -108,7 +131,7 @@ impl Changes {
     /// When somebody was let in who has not come in since, and whom nobody wanted out again.
     fn absent(&self, at: At) -> impl Iterator<Item = u64> {
         let (joined, left) = (self.joins.get(&at).copied(), self.leaves.get(&at).copied());
-        let added = self.about(at).filter(|change| matches!(change.kind, Kind::Add | Kind::Create));
+        let added = self.about(at).filter(|change| matches!(change.kind, Kind::Add | Kind::Create) && !change.doubtful);
         added.filter_map(move |change| {
             let accepted = change.accepted?;
             let came = joined.is_some_and(|joined| joined >= change.wanted || left.is_none_or(|left| left < joined));

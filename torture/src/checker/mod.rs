@@ -8,6 +8,7 @@ mod changes;
 mod ending;
 mod ops;
 mod raw;
+mod restores;
 mod seats;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use std::{
 };
 
 pub(crate) use self::verdict::Verdict;
-use self::{changes::Changes, ops::Ops, raw::Raw, seats::Seat};
+use self::{changes::Changes, ops::Ops, raw::Raw, restores::Restores, seats::Seat};
 use crate::history::{Class, Record, What};
 
 /// A device in a group.
@@ -37,12 +38,15 @@ pub(crate) struct Checker {
     seats: HashMap<At, Seat>,
     raw: HashMap<At, Raw>,
     changes: Changes,
-    /// (group, epoch) → the authenticator that somebody has there.
-    states: HashMap<(u32, u64), String>,
-    /// (group, epoch) → where the commit that was made in it stands.
-    commits: HashMap<(u32, u64), u64>,
-    /// Group → the newest epoch that anybody has had.
+    restores: Restores,
+    /// (group, era, epoch) → the authenticator that somebody has there.
+    states: HashMap<(u32, usize, u64), String>,
+    /// (group, era, epoch) → where the commit that was made in it stands.
+    commits: HashMap<(u32, usize, u64), u64>,
+    /// Group → the newest epoch that anybody has had in this era.
     newest: HashMap<u32, u64>,
+    /// Group → the newest one of all eras.
+    highest: HashMap<u32, u64>,
     /// Device → when its revocation was confirmed.
     revoked: HashMap<u32, u64>,
     /// Devices whose revocation was begun: they are promised nothing more.
@@ -81,6 +85,7 @@ impl Checker {
             | What::Gone { .. }
             | What::Reopen { .. }
             | What::Up { .. }
+            | What::BackupOk {}
             | What::PutOff { .. } => {}
             What::Upset(upset) => self.verdict.upset(upset.kind),
             What::LastByte { after_us, .. } => self.verdict.last_byte.push(after_us),
@@ -89,18 +94,24 @@ impl Checker {
             }
             What::Invoke { op, dev, g } => self.ops.invoke(t, op, dev, g),
             What::Ok { op, dev, g, seq } => self.answered(t, op, dev, g, seq),
-            What::Fail { op, .. } => self.ops.failed(op),
+            What::Fail { op, .. } => self.ops.failed(op, self.restores.now()),
             What::Hear { dev, g, no, seq, op } => self.hear(t, (dev, g), no, seq, op),
             What::Entries { dev, conn, g, items } => self.entries(t, (dev, g), conn, &items),
             What::Join { dev, g, seq } => self.join(t, (dev, g), seq),
             What::Leave { dev, g, seq } => self.leave(t, (dev, g), seq),
             What::Change { id, g, kind, whom, .. } => self.changes.wanted(t, id, g, kind, whom),
-            What::ChangeOk { id } => self.changes.accepted(t, id),
-            What::ChangeFail { id, .. } => self.changes.refused(id),
-            What::Epoch { dev, g, epoch, auth } => {
-                self.seats.entry((dev, g)).or_default().seen.push((t, epoch));
-                self.epoch(dev, g, epoch, &auth);
+            What::ChangeOk { id } => {
+                if let Some((g, wanted)) = self.changes.accepted(t, id) {
+                    self.restores.changed(t, g, wanted);
+                }
             }
+            What::ChangeFail { id, .. } => self.changes.refused(id),
+            // Who has not come in since a restore may tell of a state that is no more.
+            What::Epoch { dev, g, epoch, auth } if self.restores.stands((dev, g)) => {
+                self.seats.entry((dev, g)).or_default().seen.push((t, epoch));
+                self.epoch(t, dev, g, epoch, &auth);
+            }
+            What::Epoch { .. } => {}
             What::Alarm { dev, g, class, text } => {
                 self.verdict.find(class, t, format!("the client of device {dev} is alarmed in group {g:?}: {text}"));
             }
@@ -119,6 +130,12 @@ impl Checker {
                 self.verdict.kills += u64::from(outstanding > 0);
             }
             What::Stored { g, next, epoch } => self.stored(t, g, next, epoch),
+            What::Backup {} => self.backup(t),
+            What::Restored { .. } => self.restored(t),
+            What::Kept { g, to, next, epoch } => self.kept(t, g, (to, next), epoch),
+            What::Noticed { dev } => self.noticed(t, dev),
+            What::Reset { dev, g, to } => self.reset(t, dev, g, to),
+            What::Successor { dev, g, to, epoch, auth } => self.successor(t, dev, g, (to, epoch, auth)),
             What::Revoke { dev } => {
                 self.abandoned.insert(dev);
                 self.revoking.entry(dev).or_insert((t, None));
@@ -128,12 +145,14 @@ impl Checker {
                 self.verdict.revocations += 1;
             }
             What::Final { dev, g, member, epoch, auth, ops } => {
-                self.seats.entry((dev, g)).or_default().last(member, epoch, &ops);
-                if member {
-                    self.epoch(dev, g, epoch, &auth);
+                for (seq, op) in &ops {
+                    self.place(t, *op, g, *seq, dev);
                 }
-                for (seq, op) in ops {
-                    self.place(t, op, g, seq, dev);
+                let ops_of_all = &self.ops;
+                let twice = |op| ops_of_all.get(op).is_some_and(|op| op.places().len() > 1);
+                self.seats.entry((dev, g)).or_default().last(member, epoch, &ops, twice);
+                if member && !self.restores.is_doubtful((dev, g)) {
+                    self.epoch(t, dev, g, epoch, &auth);
                 }
             }
             What::End { settled } => self.ended = Some(settled),
@@ -153,19 +172,29 @@ impl Checker {
         if self.ops.answered(t, op, seq) {
             self.verdict.sends += 1;
         }
+        if let Some(sent) = self.ops.get(op) {
+            self.restores.answered(t, (dev, g), sent.invoked, seq);
+        }
+    }
+
+    /// A restore has taken the message's place, and it was sent again.
+    fn twice(&self, op: u64) -> bool {
+        self.ops.get(op).is_some_and(|op| op.places().len() > 1)
     }
 
     /// Somebody says that this message has this place.
     fn place(&mut self, t: u64, op: u64, g: u32, seq: u64, dev: u32) {
-        if let Err((class, text)) = self.ops.place(op, g, seq) {
+        if let Err((class, text)) = self.ops.place(op, g, seq, &self.restores) {
             self.verdict.find(class, t, format!("device {dev}: {text}"));
         }
     }
 
     /// Rules for whatever reaches a device, by whichever way: it is delivered for the first time.
     fn reached(&mut self, t: u64, (dev, g): At, op: u64) {
-        self.verdict.deliveries += 1;
-        self.verdict.deliveries_to_persons += u64::from(self.devices.get(&dev).copied().unwrap_or(false));
+        // What was sent again since a restore may have been counted where it stood before.
+        let counts = u64::from(!self.twice(op));
+        self.verdict.deliveries += counts;
+        self.verdict.deliveries_to_persons += counts * u64::from(self.devices.get(&dev).copied().unwrap_or(false));
         let Some(sent) = self.ops.get(op) else { return };
         if self.revoked.get(&dev).is_some_and(|revoked| *revoked < sent.invoked) {
             let text = format!("message {op} reached device {dev}, and was sent after the device's revocation was confirmed");
@@ -176,13 +205,14 @@ impl Checker {
         }
     }
 
-    fn epoch(&mut self, dev: u32, g: u32, epoch: u64, auth: &str) {
-        let newest = self.newest.entry(g).or_default();
-        *newest = epoch.max(*newest);
-        let known = self.states.entry((g, epoch)).or_insert_with(|| auth.to_owned());
+    fn epoch(&mut self, t: u64, dev: u32, g: u32, epoch: u64, auth: &str) {
+        for newest in [self.newest.entry(g).or_default(), self.highest.entry(g).or_default()] {
+            *newest = epoch.max(*newest);
+        }
+        let known = self.states.entry((g, self.restores.now(), epoch)).or_insert_with(|| auth.to_owned());
         if *known != auth {
             let text = format!("device {dev} has another state of group {g} in epoch {epoch} than somebody else");
-            self.verdict.find(Class::Fork, 0, text);
+            self.verdict.find(Class::Fork, t, text);
         }
     }
 

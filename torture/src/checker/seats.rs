@@ -30,10 +30,10 @@ pub(super) struct Finally {
 }
 
 impl Seat {
-    /// The epoch in which it was seen last before a time.
-    pub(super) fn epoch_before(&self, t: u64) -> Option<u64> {
+    /// The epoch in which it was seen last before a time, and not before another one.
+    pub(super) fn epoch_between(&self, since: u64, t: u64) -> Option<u64> {
         let later = self.seen.partition_point(|(at, _)| *at < t);
-        self.seen[..later].last().map(|(_, epoch)| *epoch)
+        self.seen[..later].last().filter(|(at, _)| *at >= since).map(|(_, epoch)| *epoch)
     }
 
     /// The epoch in which it was seen first from a time on.
@@ -42,10 +42,11 @@ impl Seat {
         self.seen.get(earlier).map(|(_, epoch)| *epoch).or(self.finally.as_ref().map(|finally| finally.epoch))
     }
 
-    pub(super) fn last(&mut self, member: bool, epoch: u64, ops: &[(u64, u64)]) {
+    /// `twice`: may this message stand there twice?
+    pub(super) fn last(&mut self, member: bool, epoch: u64, ops: &[(u64, u64)], twice: impl Fn(u64) -> bool) {
         let mut finally = Finally { member, epoch, ops: HashSet::with_capacity(ops.len()), doubled: Vec::new() };
         for (_, op) in ops {
-            if !finally.ops.insert(*op) {
+            if !finally.ops.insert(*op) && !twice(*op) {
                 finally.doubled.push(*op);
             }
         }
@@ -57,10 +58,13 @@ impl Checker {
     pub(super) fn hear(&mut self, t: u64, at: At, no: u64, seq: u64, op: u64) {
         let (dev, g) = at;
         self.place(t, op, g, seq, dev);
+        let twice = self.twice(op);
         let seat = self.seats.entry(at).or_default();
         match seat.heard.insert(op, no) {
             // Told again after a restart, as the same item.
             Some(before) if before == no => return,
+            // Sent again after a restore had taken its first place, to somebody who had to come in anew.
+            Some(_) if twice => return,
             Some(before) => {
                 let text = format!("device {dev} has message {op} as number {before} and as number {no} of its inbox");
                 return self.verdict.find(Class::DuplicateEffect, t, text);
@@ -78,9 +82,13 @@ impl Checker {
 
     pub(super) fn join(&mut self, t: u64, at: At, seq: Option<u64>) {
         if let Some(seq) = seq {
-            let windows = &mut self.raw.entry(at).or_default().windows;
-            if windows.last().is_none_or(|(join, _)| *join != seq) {
-                windows.push((seq, None));
+            let raw = self.raw.entry(at).or_default();
+            // What was not acknowledged when a backup was made is told again.
+            if !raw.windows.iter().any(|(join, _)| *join == seq) {
+                raw.windows.push((seq, None));
+                if self.restores.era(at.1, seq) == self.restores.now() {
+                    raw.word(seq);
+                }
             }
         } else {
             let stays = &mut self.seats.entry(at).or_default().stays;
@@ -94,9 +102,10 @@ impl Checker {
     pub(super) fn leave(&mut self, t: u64, at: At, seq: Option<u64>) {
         self.changes.left(t, at);
         if let Some(seq) = seq {
-            let windows = &mut self.raw.entry(at).or_default().windows;
-            if let Some(window) = windows.iter_mut().rev().find(|(join, end)| end.is_none() && *join < seq) {
-                window.1 = Some(seq);
+            let raw = self.raw.entry(at).or_default();
+            raw.windows.iter_mut().filter(|(join, end)| end.is_none() && *join < seq).for_each(|window| window.1 = Some(seq));
+            if self.restores.era(at.1, seq) == self.restores.now() {
+                raw.word(seq);
             }
         } else if let Some(stay) = self.seats.entry(at).or_default().stays.last_mut() {
             stay.1.get_or_insert(t);

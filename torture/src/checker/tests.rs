@@ -1,5 +1,7 @@
 //! Histories by hand: a good one, and for every class those that must turn it red.
 
+mod restores;
+
 use super::*;
 use crate::history::{Item, Kind};
 

@@ -28,6 +28,8 @@ pub(crate) struct Verdict {
     pub(crate) last_byte: Vec<u64>,
     /// And to the last entry of a log that the device was given, on any connection.
     pub(crate) last_entry: Vec<u64>,
+    /// Restores from a backup.
+    pub(crate) restores: u64,
     /// Faults by kind.
     pub(crate) upsets: BTreeMap<String, u64>,
     found: BTreeMap<Class, u64>,
