@@ -11,7 +11,7 @@ const ABOUT: &str = "Tortures a Sovereign server and checks what it promised.";
 const LONG_ABOUT: &str = "Tortures a Sovereign server and checks what it promised.
 
 Real clients and light devices talk, change groups, come and go, against the real server binary on a directory of its own, \
-while the server is killed and the network breaks. Everything is written down; in the end a checker goes through the history \
+while the server is killed, put back from a backup, and the network breaks. Everything is written down; in the end a checker goes through the history \
 alone and counts broken promises of the delivery contract by class. Needs no root, and nothing but the loopback interface.
 
 The last line is: kills=N sends=N commits=N deliveries=N lost=N duplicate_effect=N …
@@ -21,7 +21,7 @@ Ctrl-C: no further fault begins, everything comes to rest and is checked, and no
 
 const EXAMPLES: &str = "\
 Examples:
-  ./scripts/torture                              a quarter of a minute
+  ./scripts/torture                              half a minute
   ./scripts/torture --kills 50 --seed 7          what is done and what breaks is that of seed 7, until 50 kills
   ./scripts/torture --nemesis kill,drop-answers  only these faults
   ./scripts/torture --full                       the figures of docs/reliability.md: half an hour on two cores

@@ -216,6 +216,15 @@ impl Work<'_> {
         }
     }
 
+    /// Whatever is encrypted already is so again, under the same client ids.
+    pub(super) fn encrypt_again(&mut self, id: &[u8; 32]) -> Result<(), Error> {
+        let items = self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, 4 * PIPELINE)?;
+        match items.into_iter().find(|(_, item)| item.ciphertext.is_some()) {
+            Some((position, first)) => self.give_back(id, position, &first),
+            None => Ok(()),
+        }
+    }
+
     /// An outgoing message among those that may be unanswered.
     pub(crate) fn outgoing(&self, id: &[u8; 32], client_id: &[u8; 16]) -> Result<Option<(u64, OutboxRecord)>, Error> {
         let items = self.tx.items::<OutboxRecord>(Space::Outbox, id, 0, 4 * PIPELINE)?;

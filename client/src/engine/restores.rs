@@ -133,8 +133,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The group goes on from another state: this device comes in again from outside.
+    /// The group goes on from another state: this device comes in again from outside. What waits was encrypted for a state
+    /// that is nobody else's, and the epoch that this device comes in with may have the same number: it is encrypted again.
     fn went_elsewhere(&mut self, id: &[u8; 32]) -> Result<(), Error> {
+        self.encrypt_again(id)?;
         let mut record = self.known_group(id)?;
         (record.restored, record.unknown) = (false, 0);
         record.stage = Stage::Outside;

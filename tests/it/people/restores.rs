@@ -145,6 +145,48 @@ async fn a_group_with_somebody_the_server_has_forgotten_is_reset_by_itself() {
     until_texts(&a, new, &["one", "two", "three", "four"]).await;
 }
 
+/// Who is alone in a state comes in again from outside, into an epoch of the same number. What it had on its way was
+/// encrypted for the state that nobody else has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_on_its_way_in_a_state_that_is_lost_is_read_by_all() {
+    let mut server = TestServer::start().await;
+    let (ada, bob, carol) =
+        (Home::join(&server, "ada").await, Home::join(&server, "bob").await, Home::join(&server, "carol").await);
+    let (as_ada, as_bob, as_carol) = (ada.client().await, bob.client().await, carol.client().await);
+    let others = ["bob", "carol"].map(str::to_owned);
+    let tea = as_ada.create_group("Tea", &others, Policy::Equal).await.expect("a group");
+    for client in [&as_bob, &as_carol] {
+        joined(client, tea).await;
+    }
+    as_ada.send(tea, "one").await.expect("accepted");
+    for client in [&as_bob, &as_carol] {
+        until_texts(client, tea, &["one"]).await;
+    }
+    let backup = server.backup("backup").await;
+    as_bob.close().await;
+    as_carol.close().await;
+    as_ada.update(tea).await.expect("Ada is ahead of everybody");
+    let (alone, _) = as_ada.epoch_authenticator(tea).await.expect("a member");
+    server.signal(rustix::process::Signal::STOP);
+    as_ada.queue(tea, "two").await.expect("queued");
+    as_ada.queue(tea, "three").await.expect("queued");
+    eventually("the message on its way", || async {
+        (!as_ada.outbox(tea, 9).await.expect("an outbox").is_empty()).then_some(())
+    })
+    .await;
+    as_ada.close().await;
+    server.kill().await;
+    server.restore(&backup).await;
+
+    let (as_bob, as_carol) = (bob.client_offline().await, carol.client_offline().await);
+    as_bob.send(tea, "four").await.expect("accepted without Ada");
+    let as_ada = ada.client_offline().await;
+    for client in [&as_bob, &as_carol] {
+        until_texts(client, tea, &["one", "four", "two", "three"]).await;
+    }
+    assert!(as_ada.epoch_authenticator(tea).await.expect("a member").0 >= alone);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_backup_does_not_know_of_devices_and_removals_is_told_again() {
     let mut server = TestServer::start().await;
