@@ -80,7 +80,13 @@ impl Checker {
                 self.killed = false;
                 self.verdict.ready.push(ready_us);
             }
+            // Who has not come in since a restore may tell of a state that is no more.
+            What::Epoch { dev, g, epoch, auth } if self.restores.stands((dev, g)) => {
+                self.seats.entry((dev, g)).or_default().seen.push((t, epoch));
+                self.epoch(t, dev, g, epoch, &auth);
+            }
             What::Run { .. }
+            | What::Epoch { .. }
             | What::Group { .. }
             | What::Gone { .. }
             | What::Reopen { .. }
@@ -106,12 +112,6 @@ impl Checker {
                 }
             }
             What::ChangeFail { id, .. } => self.changes.refused(id),
-            // Who has not come in since a restore may tell of a state that is no more.
-            What::Epoch { dev, g, epoch, auth } if self.restores.stands((dev, g)) => {
-                self.seats.entry((dev, g)).or_default().seen.push((t, epoch));
-                self.epoch(t, dev, g, epoch, &auth);
-            }
-            What::Epoch { .. } => {}
             What::Alarm { dev, g, class, text } => {
                 self.verdict.find(class, t, format!("the client of device {dev} is alarmed in group {g:?}: {text}"));
             }
@@ -134,8 +134,8 @@ impl Checker {
             What::Restored { .. } => self.restored(t),
             What::Kept { g, to, next, epoch } => self.kept(t, g, (to, next), epoch),
             What::Noticed { dev } => self.noticed(t, dev),
-            What::Reset { dev, g, to } => self.reset(t, dev, g, to),
-            What::Successor { dev, g, to, epoch, auth } => self.successor(t, dev, g, (to, epoch, auth)),
+            What::Reset { dev, g, to } => self.reset(t, dev, g, &to),
+            What::Successor { dev, g, to, epoch, auth } => self.successor(t, dev, g, &(to, epoch, auth)),
             What::Revoke { dev } => {
                 self.abandoned.insert(dev);
                 self.revoking.entry(dev).or_insert((t, None));

@@ -157,21 +157,21 @@ impl Checker {
         }
     }
 
-    pub(super) fn reset(&mut self, t: u64, dev: u32, g: u32, to: String) {
+    pub(super) fn reset(&mut self, t: u64, dev: u32, g: u32, to: &str) {
         if self.restores.now() == 0 {
             self.verdict.find(Class::Fork, t, format!("group {g} was reset on device {dev}, although nothing was restored"));
         }
-        let known = self.restores.resets.entry(g).or_insert_with(|| to.clone());
-        if *known != to {
+        let known = self.restores.resets.entry(g).or_insert_with(|| to.to_owned());
+        if known != to {
             let text = format!("group {g} goes on in {to} for device {dev}, and in {known} for somebody else");
             self.verdict.find(Class::Fork, t, text);
         }
     }
 
-    pub(super) fn successor(&mut self, t: u64, dev: u32, g: u32, found: (String, u64, String)) {
-        self.reset(t, dev, g, found.0.clone());
+    pub(super) fn successor(&mut self, t: u64, dev: u32, g: u32, found: &(String, u64, String)) {
+        self.reset(t, dev, g, &found.0);
         let known = self.restores.ends.entry(g).or_insert_with(|| found.clone());
-        if *known != found {
+        if known != found {
             let text =
                 format!("group {g} was reset, and device {dev} has another state of the one in its place than somebody else");
             self.verdict.find(Class::Fork, t, text);
