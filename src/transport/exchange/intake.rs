@@ -51,8 +51,10 @@ impl AsRef<[u8]> for Counted {
 pub(super) enum Unreceived {
     /// It is larger than allowed.
     TooLarge,
-    /// It did not come in time, or its connection broke.
+    /// It did not come in time.
     Late,
+    /// Its chunks cannot be read, or its connection broke.
+    Broken,
     /// All places for large ones are taken.
     NoPlace,
 }
@@ -97,7 +99,8 @@ impl Intake {
                 }
                 Ok(Some(Ok(chunk))) => bytes.extend_from_slice(&chunk),
                 Ok(None) => return Ok(Received { bytes: bytes.freeze(), _share: share, _place: place }),
-                Ok(Some(Err(_))) | Err(_) => return Err(Unreceived::Late),
+                Ok(Some(Err(_))) => return Err(Unreceived::Broken),
+                Err(_) => return Err(Unreceived::Late),
             }
             share.hold(bytes.capacity());
         }

@@ -110,6 +110,7 @@ async fn post<S: Sessions>(
     let body = exchanges.intake().receive(body, limit).await.map_err(|unreceived| match unreceived {
         Unreceived::TooLarge => said(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than this session may send\n"),
         Unreceived::Late => said(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"),
+        Unreceived::Broken => said(StatusCode::BAD_REQUEST, "the body cannot be read\n"),
         Unreceived::NoPlace => said(StatusCode::SERVICE_UNAVAILABLE, "too many large bodies come in: ask again\n"),
     })?;
     let frames =

@@ -298,6 +298,17 @@ impl Raw {
         websocket::send(self.socket.websocket(), message).await;
     }
 
+    /// The exchange session that carries it, for stories that are about nothing else.
+    #[allow(dead_code, reason = "the benches ask for less")]
+    pub fn exchange(&self) -> &Exchange {
+        match &self.socket {
+            Socket::Exchange(exchange) => exchange,
+            Socket::WebSocket(_) => {
+                panic!("this story is about exchange: it starts its server with TestServer::over(Carrier::Exchange, …)")
+            }
+        }
+    }
+
     /// The network below an exchange session loses one answer in so many from here on.
     pub fn lose_one_answer_in(&mut self, lost: usize) {
         if let Socket::Exchange(exchange) = &mut self.socket {

@@ -2,6 +2,7 @@
 
 mod authorisation;
 mod envelopes;
+mod exchange;
 mod floods;
 mod handshakes;
 mod http;

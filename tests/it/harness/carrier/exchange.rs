@@ -72,6 +72,20 @@ impl Exchange {
         }
     }
 
+    /// The header that names the session, and how many frames of the server and of ours have arrived.
+    #[allow(dead_code, reason = "the benches ask for less")]
+    pub fn numbers(&self) -> (String, u64, u64) {
+        let session = self.session.as_ref().expect("it was opened");
+        (format!("{}: {session}\r\n", exchange::SESSION), self.received, self.confirmed)
+    }
+
+    /// The same as the headers of a request that goes on from there.
+    #[allow(dead_code, reason = "the benches ask for less")]
+    pub fn place(&self) -> String {
+        let (session, received, sent) = self.numbers();
+        format!("{session}{}: {received}\r\n{}: {sent}\r\n", exchange::RECEIVED, exchange::SENT)
+    }
+
     /// From here on the network loses one answer in so many. What they say is asked for again.
     pub fn lose_one_answer_in(&mut self, lost: usize) {
         self.lost = lost;
