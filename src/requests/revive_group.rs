@@ -31,7 +31,7 @@ impl Handle for ReviveGroupRequest {
             return Err(Refusal::invalid("no group gets so far between a backup and its restore"));
         }
         if let Some(told) = settled(server, &stored, self.epoch, tag).await? {
-            return Ok(answer(told, stored.epoch));
+            return Ok(answer(told, stored.epoch, stored.revived_epoch));
         }
         let (leaf, key, epoch, group_info) = (device.leaf(), device.key, self.epoch, self.group_info.clone());
         let check = move || mls::check_revival(group, epoch, &tag, leaf, &key, &group_info);
@@ -46,11 +46,11 @@ impl Handle for ReviveGroupRequest {
                 let (now_epoch, same) = (revived.epoch, revived.tag == tag);
                 tell(server, group, revived).await?;
                 let told = if same || epoch < now_epoch { Told::GoOn } else { Told::Rejoin };
-                Ok(answer(told, now_epoch))
+                Ok(answer(told, now_epoch, Some(now_epoch)))
             }
-            ReviveOutcome::Waiting => Ok(answer(Told::Waiting, stored.epoch)),
-            ReviveOutcome::Elsewhere => Ok(answer(Told::Rejoin, stored.epoch)),
-            ReviveOutcome::Frozen => Ok(answer(Told::Reset, stored.epoch)),
+            ReviveOutcome::Waiting => Ok(answer(Told::Waiting, stored.epoch, None)),
+            ReviveOutcome::Elsewhere => Ok(answer(Told::Rejoin, stored.epoch, stored.revived_epoch)),
+            ReviveOutcome::Frozen => Ok(answer(Told::Reset, stored.epoch, None)),
             ReviveOutcome::NotFound => Err(Refusal::not_found()),
         }
     }
@@ -61,7 +61,8 @@ async fn settled(server: &Server, stored: &GroupState, epoch: Epoch, tag: Hash) 
     if stored.frozen {
         return Ok(Some(Told::Reset));
     }
-    if stored.suspended || (stored.revived && epoch > stored.epoch) {
+    // As long as no commit followed, a newer state may take its place.
+    if stored.suspended || (stored.revived_epoch == Some(stored.epoch) && epoch > stored.epoch) {
         return Ok(None);
     }
     if epoch != stored.epoch {
@@ -91,10 +92,10 @@ async fn tell(server: &Arc<Server>, group: GroupId, revived: Revived) -> Result<
     Ok(nomination::raise(server, group).await?)
 }
 
-fn answer(told: Told, epoch: Epoch) -> ReviveGroupResponse {
+fn answer(told: Told, epoch: Epoch, revived_epoch: Option<Epoch>) -> ReviveGroupResponse {
     let retry_after_ms = match told {
         Told::Waiting => u32::try_from(REVIVAL_RETRY.as_millis()).unwrap_or(u32::MAX),
         _ => 0,
     };
-    ReviveGroupResponse { revival: told.into(), epoch, retry_after_ms }
+    ReviveGroupResponse { revival: told.into(), epoch, retry_after_ms, revived_epoch }
 }

@@ -312,9 +312,7 @@ impl Txn<'_> {
         let epoch = group.epoch + 1;
         let last_removal = if plan.removed.is_empty() { group.last_removal_epoch } else { epoch };
         self.db
-            .prepare_cached(
-                "UPDATE groups SET epoch = ?2, epoch_seq = ?3, last_removal_epoch = ?4, revived_epoch = NULL WHERE log_no = ?1",
-            )?
+            .prepare_cached("UPDATE groups SET epoch = ?2, epoch_seq = ?3, last_removal_epoch = ?4 WHERE log_no = ?1")?
             .execute(params![group.no, U(epoch), U(seq), U(last_removal)])?;
         self.db
             .prepare_cached("UPDATE group_infos SET group_info = ?2 WHERE log_no = ?1")?

@@ -185,7 +185,7 @@ impl Txn<'_> {
 }
 
 fn group_state(db: &Connection, places: &Places, group: GroupId) -> Sql<Option<GroupState>> {
-    let sql = "SELECT log_no, epoch, group_info, epoch_seq, frozen, suspended, revived_epoch IS epoch FROM groups JOIN group_infos USING (log_no) WHERE group_id = ?1";
+    let sql = "SELECT log_no, epoch, group_info, epoch_seq, frozen, suspended, revived_epoch FROM groups JOIN group_infos USING (log_no) WHERE group_id = ?1";
     let found = db
         .prepare_cached(sql)?
         .query_one([group], |row| {
@@ -196,7 +196,7 @@ fn group_state(db: &Connection, places: &Places, group: GroupId) -> Sql<Option<G
                 proposals: Vec::new(),
                 frozen: row.get(4)?,
                 suspended: row.get(5)?,
-                revived: row.get(6)?,
+                revived_epoch: row.get::<_, Option<U>>(6)?.map(|epoch| epoch.0),
                 removals: Vec::new(),
             };
             Ok((row.get(0)?, state))

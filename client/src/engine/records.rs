@@ -117,6 +117,9 @@ pub(crate) struct GroupRecord {
     /// The server was restored, and has not said yet whether the group goes on from this device's state.
     #[serde(default)]
     pub(crate) restored: bool,
+    /// The epoch that it stood in when that was noticed.
+    #[serde(default)]
+    pub(crate) restored_epoch: u64,
     /// How often the server did not know the group since.
     #[serde(default)]
     pub(crate) unknown: u32,
@@ -308,6 +311,7 @@ impl GroupRecord {
             named_successor: None,
             successor: None,
             restored: false,
+            restored_epoch: 0,
             unknown: 0,
             closes_at: None,
         }

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     event::Alarm,
     identity::Pin,
-    mls::DeviceRef,
+    mls::{DeviceRef, Group},
     vault::{Blob, Space},
 };
 
@@ -50,7 +50,7 @@ impl Engine {
             Err(error) => return Err(error),
         };
         match told.revival() {
-            Revival::GoOn => self.run(|work| work.goes_on(id, epoch, told.epoch)),
+            Revival::GoOn => self.run(|work| work.goes_on(id, epoch, &told)),
             Revival::Rejoin => self.run(|work| work.went_elsewhere(id)),
             Revival::Reset => {
                 self.run(|work| work.freeze(id))?;
@@ -79,6 +79,9 @@ impl Work<'_> {
         for mut record in self.all_groups()? {
             let goes_on = record.stage == Stage::Active && record.successor.is_none() && !record.frozen;
             (record.restored, record.unknown) = (goes_on, 0);
+            if goes_on {
+                record.restored_epoch = self.look(&record.id, Group::epoch)?;
+            }
             self.put_group(&record)?;
             self.effects.wake.insert(record.id);
         }
@@ -122,13 +125,17 @@ impl Work<'_> {
         })
     }
 
-    /// The group goes on from this device's state, or has gone on from an earlier one.
-    fn goes_on(&mut self, id: &[u8; 32], own_epoch: u64, epoch: u64) -> Result<(), Error> {
+    /// The group goes on from this device's state, or has gone on from an earlier one. From one earlier than what this device
+    /// had when it noticed, others went elsewhere since, and have only got further than this device by now.
+    fn goes_on(&mut self, id: &[u8; 32], own_epoch: u64, told: &v1::ReviveGroupResponse) -> Result<(), Error> {
         let mut record = self.known_group(id)?;
+        if told.revived_epoch.is_some_and(|from| from < record.restored_epoch) {
+            return self.went_elsewhere(id);
+        }
         (record.restored, record.unknown) = (false, 0);
         self.put_group(&record)?;
         // Where the commits in between are gone, the list of groups says that only an external commit leads back.
-        self.effects.list |= own_epoch < epoch;
+        self.effects.list |= own_epoch < told.epoch;
         self.effects.wake.insert(*id);
         Ok(())
     }

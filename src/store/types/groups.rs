@@ -24,8 +24,8 @@ pub struct GroupState {
     pub frozen: bool,
     /// The store was restored: nothing is taken until the members have said where the group stands.
     pub suspended: bool,
-    /// It was, and no commit followed yet.
-    pub revived: bool,
+    /// Where it went on after the last restore.
+    pub revived_epoch: Option<Epoch>,
     /// Leaves that have to go at the next commit: of accounts that are leaving, and of revoked devices.
     pub removals: Vec<Leaf>,
 }

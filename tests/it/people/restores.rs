@@ -149,6 +149,16 @@ async fn a_group_with_somebody_the_server_has_forgotten_is_reset_by_itself() {
 /// encrypted for the state that nobody else has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_on_its_way_in_a_state_that_is_lost_is_read_by_all() {
+    ada_was_alone(0).await;
+}
+
+/// By number her state is an older one of the group then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_on_its_way_in_a_state_that_is_lost_is_read_by_all_who_have_gone_further() {
+    ada_was_alone(2).await;
+}
+
+async fn ada_was_alone(updates: usize) {
     let mut server = TestServer::start().await;
     let (ada, bob, carol) =
         (Home::join(&server, "ada").await, Home::join(&server, "bob").await, Home::join(&server, "carol").await);
@@ -180,6 +190,9 @@ async fn what_was_on_its_way_in_a_state_that_is_lost_is_read_by_all() {
 
     let (as_bob, as_carol) = (bob.client_offline().await, carol.client_offline().await);
     as_bob.send(tea, "four").await.expect("accepted without Ada");
+    for _ in 0..updates {
+        as_carol.update(tea).await.expect("accepted without Ada");
+    }
     let as_ada = ada.client_offline().await;
     for client in [&as_bob, &as_carol] {
         until_texts(client, tea, &["one", "four", "two", "three"]).await;

@@ -64,11 +64,17 @@ async fn a_group_goes_on_where_two_accounts_say_it_stands() {
     assert_eq!(ada.person.raw.refused(request).await, FailureCode::Unavailable);
     assert_eq!(say(&mut ada).await.revival(), Revival::Waiting, "one is not enough");
     let told = say(&mut bob).await;
-    assert_eq!((told.revival(), told.epoch), (Revival::GoOn, bob.group.epoch().as_u64()));
+    let epoch = bob.group.epoch().as_u64();
+    assert_eq!((told.revival(), told.epoch, told.revived_epoch), (Revival::GoOn, epoch, Some(epoch)));
     assert_eq!(say(&mut ada).await.revival(), Revival::GoOn);
     let sent = ada.person.send(&mut ada.group, "and on").await;
     assert!(sent.seq > 1 << 20, "no seq is given twice: {}", sent.seq);
     assert_eq!(bob.person.next_text(&mut bob.group).await, "and on");
+    let bundle = ada.person.member.update(&mut ada.group);
+    ada.person.submit(&mut ada.group, &bundle).await;
+    let told = say(&mut bob).await;
+    let later = ada.group.epoch().as_u64();
+    assert_eq!((told.revival(), told.epoch, told.revived_epoch), (Revival::GoOn, later, Some(epoch)), "where it went on from");
 }
 
 #[tokio::test]
