@@ -127,7 +127,7 @@ impl Work<'_> {
 
     /// The group goes on from this device's state, or has gone on from an earlier one. From one earlier than what this device
     /// had when it noticed, others went elsewhere since, and have only got further than this device by now.
-    fn goes_on(&mut self, id: &[u8; 32], own_epoch: u64, told: &v1::ReviveGroupResponse) -> Result<(), Error> {
+    pub(super) fn goes_on(&mut self, id: &[u8; 32], own_epoch: u64, told: &v1::ReviveGroupResponse) -> Result<(), Error> {
         let mut record = self.known_group(id)?;
         if told.revived_epoch.is_some_and(|from| from < record.restored_epoch) {
             return self.went_elsewhere(id);

@@ -9,6 +9,7 @@ mod messages;
 mod receipts;
 mod relations;
 mod resets;
+mod restores;
 mod signals;
 mod trust;
 
