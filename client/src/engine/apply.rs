@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::Error,
     event::{Alarm, Event},
-    mls::{DeviceRef, Mls},
+    mls::{DeviceRef, Mls, MlsError},
     model::{Message, SendOptions},
     vault::{Blob, Space},
 };
@@ -29,6 +29,13 @@ pub(crate) enum Need {
     Identity([u8; 16]),
     /// A commit cannot be processed.
     Broken { epoch: u64 },
+}
+
+/// Why a message gave no content.
+enum Unopened {
+    /// Its sender is not pinned yet.
+    Stranger([u8; 16]),
+    Mls(MlsError),
 }
 
 /// Running hashes kept behind the cursor, to compare with what others saw.
@@ -109,9 +116,13 @@ impl Work<'_> {
                 let known =
                     |account: &[u8; 16]| strangers.contains(account) || matches!(tx.get_bytes(Space::Peer, account), Ok(Some(_)));
                 let opened = self.change(&id, |provider, group| {
-                    let (sender, content) = Mls::open(provider, group, message).map_err(|_| None)?;
+                    let (sender, content) = Mls::open(provider, group, message).map_err(Unopened::Mls)?;
                     // Its key is spent only when the message can be recorded.
-                    if known(&sender.account) { Ok((sender, content::decode(&content))) } else { Err(Some(sender.account)) }
+                    if known(&sender.account) {
+                        Ok((sender, content::decode(&content)))
+                    } else {
+                        Err(Unopened::Stranger(sender.account))
+                    }
                 })?;
                 match opened {
                     Ok((sender, Some((said, view)))) => {
@@ -119,11 +130,13 @@ impl Work<'_> {
                         self.heard(&record, sender, said, &view, entry)?;
                         return Ok(Need::Nothing);
                     }
-                    Err(Some(account)) => return Ok(Need::Identity(account)),
-                    Err(None) if self.is_ahead(&id, message)? => return self.lost(record),
+                    Err(Unopened::Stranger(account)) => return Ok(Need::Identity(account)),
+                    Err(_) if self.is_ahead(&id, message)? => return self.lost(record),
                     // Its sender had not heard yet that this device came in: it was never meant for it.
-                    Err(None) if Mls::epoch_of(message).is_ok_and(|epoch| epoch < log.joined_in) => log.gone += 1,
-                    Ok((_, None)) | Err(None) => self.alarm(Some(id), Alarm::Unreadable { seq: entry.seq }),
+                    Err(_) if Mls::epoch_of(message).is_ok_and(|epoch| epoch < log.joined_in) => log.gone += 1,
+                    // Read before the server was restored, which its sender could not know.
+                    Err(Unopened::Mls(MlsError::Spent)) if (1..entry.seq).contains(&log.restored_at) => {}
+                    Ok((_, None)) | Err(_) => self.alarm(Some(id), Alarm::Unreadable { seq: entry.seq }),
                 }
             }
             Some(Body::Commit(commit)) => return self.foreign_commit(record, log, entry, commit),

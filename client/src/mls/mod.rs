@@ -65,6 +65,8 @@ pub(crate) enum MlsError {
     UnknownKeyPackage,
     /// A credential that does not name an account and a device.
     Credential,
+    /// The key of a message was spent: it has been read before.
+    Spent,
     /// openmls's judgement.
     Invalid(String),
 }
@@ -143,6 +145,7 @@ impl fmt::Display for MlsError {
             Self::Malformed => f.write_str("the bytes are no MLS message of this kind"),
             Self::UnknownKeyPackage => f.write_str("the Welcome is for a key package that is not here"),
             Self::Credential => f.write_str("a credential names no account and device"),
+            Self::Spent => f.write_str("the message was read before"),
             Self::Invalid(text) => f.write_str(text),
         }
     }

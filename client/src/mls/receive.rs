@@ -1,6 +1,12 @@
 //! What comes out of a group's log: messages of others and their commits.
 
-use openmls::prelude::{ContentType, MlsGroup, ProcessedMessageContent, ProtocolMessage, Sender, StagedCommit};
+use openmls::{
+    framing::errors::{MessageDecryptionError, SecretTreeError},
+    prelude::{
+        ContentType, MlsGroup, ProcessMessageError, ProcessedMessageContent, ProtocolMessage, Sender, StagedCommit,
+        ValidationError,
+    },
+};
 use sha2::{Digest as _, Sha256};
 
 use super::{DeviceRef, Group, Leaf, Mls, MlsError, Provider, device_of, invalid, parse};
@@ -23,7 +29,7 @@ impl Mls {
     /// Decrypts a message of another device. The state moves with it: flush on success, drop the group on failure.
     pub(crate) fn open(provider: &Provider<'_>, group: &mut Group, message: &[u8]) -> Result<(DeviceRef, Vec<u8>), MlsError> {
         let message = protocol(message, ContentType::Application)?;
-        let processed = group.0.process_message(provider, message).map_err(invalid)?;
+        let processed = group.0.process_message(provider, message).map_err(spent_or_invalid)?;
         let sender = device_of(processed.credential())?;
         match processed.into_content() {
             ProcessedMessageContent::ApplicationMessage(content) => Ok((sender, content.into_bytes())),
@@ -93,6 +99,16 @@ fn queue(provider: &Provider<'_>, group: &mut MlsGroup, proposal: &[u8]) -> Resu
     match processed.into_content() {
         ProcessedMessageContent::ProposalMessage(proposal) => Ok(group.store_pending_proposal(&provider.store, *proposal)?),
         _ => Err(MlsError::Malformed),
+    }
+}
+
+/// Ratchets go forward only (RFC 9420, section 9.1): a second message of one generation finds no key.
+fn spent_or_invalid<E: std::fmt::Display>(error: ProcessMessageError<E>) -> MlsError {
+    match error {
+        ProcessMessageError::ValidationError(ValidationError::UnableToDecrypt(MessageDecryptionError::SecretTreeError(
+            SecretTreeError::SecretReuseError,
+        ))) => MlsError::Spent,
+        error => invalid(error),
     }
 }
 
