@@ -197,6 +197,11 @@ impl Txn<'_> {
             let Some(device) = self.device(gone.leaf.device_id)? else { continue };
             let going = Going { device, id: gone.leaf.device_id, window_no: gone.window_no, reads_on: gone.open };
             self.close_window(&going, (head.seq, head.running), revival.now, false)?;
+            // No entry says so in this log: who has read all of it acknowledges nothing more, and another window of the
+            // device would wait behind this one for ever.
+            self.db
+                .prepare_cached("DELETE FROM windows WHERE window_no = ?1 AND cursor >= leave_seq")?
+                .execute([going.window_no])?;
             if going.reads_on {
                 self.tell_removed(&going, revival.group, head.seq, revival.now)?;
             }
