@@ -6,7 +6,7 @@ use bytes::Bytes;
 use openmls::prelude::tls_codec::Serialize as _;
 use sovereign_proto::{
     mls::state_tag,
-    v1::{FailureCode, Revival, ReviveGroupRequest, ReviveGroupResponse},
+    v1::{FailureCode, Position, Revival, ReviveGroupRequest, ReviveGroupResponse, SignInRequest, entry::Body},
 };
 
 use crate::harness::{
@@ -159,4 +159,44 @@ async fn who_was_removed_and_comes_first_is_out_when_two_others_bring_the_newer_
     assert_eq!(mallory.person.raw.refused(request).await, FailureCode::NotFound, "out again");
     ada.person.send(&mut ada.group, "gone").await;
     assert_eq!(say(&mut eve).await.revival(), Revival::GoOn, "the log, and its gap, tell the rest");
+}
+
+#[tokio::test]
+async fn who_had_read_all_and_is_out_by_a_restore_reads_on_when_it_is_added_again() {
+    let mut server = TestServer::start().await;
+    let (mut ada, mut bob) = pair(&server).await;
+    let mut carol = Person::new(&server, "carol").await;
+    ada.person.add(&mut ada.group, &[&carol.keys]).await;
+    let id = carol.join().await.group_id().to_vec();
+    catch_up(&mut bob).await;
+    let backup = server.backup("backup").await;
+    let leaf = Member::leaf(&ada.group, &carol.keys);
+    let bundle = ada.person.member.remove(&mut ada.group, &[leaf]);
+    ada.person.submit(&mut ada.group, &bundle).await;
+    catch_up(&mut bob).await;
+    server.kill().await;
+    server.restore(&backup).await;
+
+    // To the end of the gap, where her window is going to end. What is stated at a sign-in is stored.
+    (carol.raw, _) = Raw::sign_in(&server, &carol.keys).await;
+    let end = match carol.raw.entries(&id).await.pop().and_then(|entry| entry.body) {
+        Some(Body::Skipped(skipped)) => skipped.to,
+        _ => panic!("not the gap"),
+    };
+    carol.raw = Raw::connect(&server).await;
+    let positions = vec![Position { group_id: id.clone().into(), seq: end }];
+    let sign_in = SignInRequest { positions, ..carol.raw.sign_in_request(&carol.keys) };
+    carol.raw.call(sign_in).await.unwrap_or_else(|failure| panic!("refused: {}", failure.message));
+    carol.member = Member::new(&carol.keys);
+    carol.publish(3).await;
+
+    again(&server, &mut ada).await;
+    again(&server, &mut bob).await;
+    assert_eq!(say(&mut ada).await.revival(), Revival::Waiting);
+    assert_eq!(until_decided(&mut bob).await, Revival::GoOn, "Carol does not speak");
+    assert_eq!(say(&mut ada).await.revival(), Revival::GoOn);
+    ada.person.add(&mut ada.group, &[&carol.keys]).await;
+    let mut carols = carol.join().await;
+    ada.person.send(&mut ada.group, "again").await;
+    assert_eq!(carol.next_text(&mut carols).await, "again");
 }
