@@ -181,14 +181,18 @@ async fn what_has_no_room_is_not_overtaken_by_something_smaller_behind_it() {
     let order = Arc::new(InOrder::default());
     let mut large = message(ann, group, 1, 1);
     large.message.ciphertext = Bytes::from_static(b"larger than the room");
-    let send = |append: Append, anew| {
+    let taken = |append: &Append, anew| {
         let place = order.take(group, append.message.client_id, anew, monotonic());
-        harness.store.append_in_place(append, Some(place.unwrap_or_else(|Behind| panic!("behind in the session already"))))
+        Some(place.unwrap_or_else(|Behind| panic!("nothing was refused when it came")))
     };
-    // Both are on their way before the first is refused.
-    let (first, second) = (send(large, false), send(message(ann, group, 1, 2), false));
+    let small = || message(ann, group, 1, 2);
+    // Both have come before the first is refused.
+    let (place_of_large, place_of_small) = (taken(&large, false), taken(&small(), false));
+    let first = harness.store.append_in_place(large, place_of_large);
+    let second = harness.store.append_in_place(small(), place_of_small);
     assert_eq!(first.await, Ok(AppendOutcome::GroupFull(Quota { used: 0, limit: 6 })));
     assert_eq!(second.await, Err(StoreError::Busy), "it would stand in front of the first");
-    let anew = send(message(ann, group, 1, 2), true).await;
+    let place_anew = taken(&small(), true);
+    let anew = harness.store.append_in_place(small(), place_anew).await;
     assert!(matches!(anew, Ok(AppendOutcome::Accepted { .. })), "its sender has given the first up: {anew:?}");
 }
