@@ -13,10 +13,11 @@ use super::{
 use crate::{
     caller::Identity,
     codec,
-    ids::{DeviceId, LogId},
+    ids::{DeviceId, LogId, Seq},
     limits,
     refusal::CloseCode,
     server::{Server, reconnect_after_ms},
+    store::Page,
     wire,
 };
 
@@ -103,8 +104,19 @@ impl<L: Link> Session<L> {
         }
     }
 
+    /// The store's answer to [`Step::Page`]. Where answers have taken the room meanwhile it is let go, and read again once
+    /// there is room: no entries are fed on top of a full buffer.
+    pub(super) fn read_page(&mut self, log: LogId, after: Seq, page: Option<Page>) {
+        if self.link.pending() >= self.send_room() {
+            return;
+        }
+        if let Some(frame) = self.delivery.as_mut().and_then(|delivery| delivery.paged(log, after, page)) {
+            self.feed_entries(frame);
+        }
+    }
+
     /// Feeds entries of a log.
-    pub(super) fn feed_entries(&mut self, frame: bytes::Bytes) {
+    fn feed_entries(&mut self, frame: bytes::Bytes) {
         if let Some(delivery) = &mut self.delivery {
             self.server.metrics.delivered(delivery.take_delivered());
         }

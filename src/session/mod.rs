@@ -339,9 +339,7 @@ impl<L: Link> Session<L> {
             }
             Done::Page(log, after, Ok(page)) => {
                 self.reading = false;
-                if let Some(frame) = self.delivery.as_mut().and_then(|delivery| delivery.paged(log, after, page)) {
-                    self.feed_entries(frame);
-                }
+                self.read_page(log, after, page);
             }
             Done::Acknowledged(Ok(groups)) => {
                 self.acknowledging = false;

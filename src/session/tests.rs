@@ -18,15 +18,17 @@ use super::{
     delivery::Step,
     link::{Event, Incoming, Link},
     run,
+    work::Done,
 };
 use crate::{
     auth::secret,
     caller::{Admission, Device, Identity},
     clock::{Instant, monotonic},
-    ids::{AccountId, DeviceId, GroupId, LogId},
+    hub::Inbox,
+    ids::{AccountId, DeviceId, GroupId, LogId, Seq},
     refusal::CloseCode,
-    server::tests::server,
-    store::{InviteUse, NewAccount, NewDevice, NewToken, StoreError},
+    server::{Server, tests::server},
+    store::{InviteUse, Item, LogPosition, NewAccount, NewDevice, NewToken, Page, SkipReason, StoreError},
 };
 
 /// A socket that takes nothing.
@@ -72,20 +74,59 @@ async fn a_socket_that_takes_nothing_is_closed_as_a_slow_reader() {
 async fn what_is_stored_while_a_sign_in_is_under_way_is_looked_for_behind_its_answer() {
     let (server, _directory) = server();
     let server = Arc::new(server);
-    let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: false };
-    let mut session = Session::open(Stuck::default(), Arc::clone(&server), peer).await.expect("it takes Hello");
-    let (account, device, log) = (AccountId([1; 16]), DeviceId([1; 16]), LogId::Group(GroupId([7; 32])));
-    let registration = server.hub.register(device, account, Arc::clone(&session.connection.inbox));
+    let log = LogId::Group(GroupId([7; 32]));
     // Behind the snapshot, which knows nothing of it.
-    session.connection.inbox.wake(log);
+    let mut session = signed_in(&server, |inbox| inbox.wake(log)).await;
+    let delivery = session.delivery.as_mut().expect("it is active");
+    assert!(matches!(delivery.step(|_, _| None), Step::Live));
+    assert!(matches!(delivery.step(|_, _| None), Step::Position(next) if next == log));
+}
+
+/// A session over a socket that takes nothing, signed in; `meanwhile` something comes for it.
+async fn signed_in(server: &Arc<Server>, meanwhile: impl FnOnce(&Inbox)) -> Session<Stuck> {
+    let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: false };
+    let mut session = Session::open(Stuck::default(), Arc::clone(server), peer).await.expect("it takes Hello");
+    let (account, device) = (AccountId([1; 16]), DeviceId([1; 16]));
+    let registration = server.hub.register(device, account, Arc::clone(&session.connection.inbox));
+    meanwhile(&session.connection.inbox);
     session.read_mail();
     let device = Device { account, device, key: [1; 32], challenge: session.connection.challenge };
     let admission = Admission { identity: Identity::Active(device), registration, news: Vec::new(), expires_at: None };
     *session.connection.admission.lock().expect("not poisoned") = Some(admission);
     session.admit();
+    session
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_finds_no_room_any_more_is_read_again_later() {
+    let (server, _directory) = server();
+    let log = LogId::Group(GroupId([7; 32]));
+    let mut session = signed_in(&Arc::new(server), |inbox| inbox.wake(log)).await;
+    session.delivery.as_mut().expect("it is active").positioned(log, Some(position(log, 5)));
+    session.reading = true;
+    // An answer of all the room there is comes before the page does.
+    let room = session.send_room();
+    session.feed(Bytes::from(vec![0; room]));
+    let full = session.link.fed;
+    session.finished(Done::Page(log, 0, Ok(Some(page_to(5)))));
+    assert_eq!(session.link.fed, full, "nothing on top of a full buffer");
+
+    session.link.fed = 0;
     let delivery = session.delivery.as_mut().expect("it is active");
-    assert!(matches!(delivery.step(|_, _| None), Step::Live));
-    assert!(matches!(delivery.step(|_, _| None), Step::Position(next) if next == log));
+    while !matches!(delivery.step(|_, _| None), Step::Page(of, 0) if of == log) {}
+    session.finished(Done::Page(log, 0, Ok(Some(page_to(5)))));
+    assert!(session.link.fed > 0, "it comes once there is room");
+    assert!(!session.reading);
+}
+
+fn position(log: LogId, head: Seq) -> LogPosition {
+    LogPosition { log, first_available: 1, head, cursor: 0, end: None }
+}
+
+/// A page that says in one item that there is nothing for the device up to `head`.
+fn page_to(head: Seq) -> Page {
+    let skipped = Item::Skipped { from: 1, to: head, reason: SkipReason::Restored, time: 1, running_hash: [0; 32] };
+    Page { items: vec![skipped], head, more: false, ended: false }
 }
 
 /// A socket that took `Hello`, brings pings and takes no pong, nor anything else.
