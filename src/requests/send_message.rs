@@ -39,7 +39,8 @@ impl Handle for SendMessageRequest {
             AppendOutcome::NotFound => Err(Refusal::not_found()),
             AppendOutcome::Conflict => Err(Refusal::conflict("this client_id or ciphertext stands for something else")),
             AppendOutcome::Stale { current_epoch } => {
-                Err(Refusal::stale_epoch(answers::stale(server, group, device.device, current_epoch).await?))
+                // Apart, so that what nearly every message waits in stays small.
+                Err(Refusal::stale_epoch(Box::pin(answers::stale(server, group, device.device, current_epoch)).await?))
             }
             AppendOutcome::AccountFull(quota) => Err(Refusal::over_quota(false, quota.used, quota.limit)),
             AppendOutcome::GroupFull(quota) => Err(Refusal::over_quota(true, quota.used, quota.limit)),

@@ -1,7 +1,7 @@
 //! From the first byte to a known caller: `Hello`, and what follows from an authentication that went well.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet, VecDeque},
     net::IpAddr,
     sync::{Arc, Mutex},
 };
@@ -66,8 +66,8 @@ impl<L: Link> Session<L> {
             delivery: None,
             woken_early: HashSet::new(),
             waker: std::task::Waker::noop().clone(),
-            work: Vec::new(),
-            in_flight: std::collections::HashMap::new(),
+            work: VecDeque::new(),
+            in_flight: HashMap::new(),
             bytes_in_flight: 0,
             held_in_flight: 0,
             reading: false,

@@ -17,7 +17,7 @@ mod tests;
 mod work;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     future::{Future as _, poll_fn},
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
@@ -110,8 +110,8 @@ struct Session<L> {
     woken_early: HashSet<LogId>,
     /// Of the task that the session runs in.
     waker: Waker,
-    /// In the order it was begun.
-    work: Vec<Work>,
+    /// In the order it was begun, which is mostly that in which it ends.
+    work: VecDeque<Work>,
     /// Requests in flight.
     in_flight: HashMap<u64, InFlight>,
     /// Their bytes, and those that their answers may have: the window.
@@ -312,7 +312,7 @@ impl<L: Link> Session<L> {
     fn start(&mut self, mut work: Work) {
         match work.poll_unpin(&mut Context::from_waker(&self.waker)) {
             Poll::Ready(done) => self.finished(done),
-            Poll::Pending => self.work.push(work),
+            Poll::Pending => self.work.push_back(work),
         }
     }
 

@@ -1,13 +1,14 @@
 //! What the writer knows by heart: the numbers behind ids, the heads of logs, who may send. Filled from the database,
 //! bounded, forgotten whenever something is taken back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use sovereign_proto::log;
 
 use super::{
     engine::Txn,
+    numbers::{NumberMap, NumberSet},
     types::Hash,
     values::{Blob, Sql, U, uint},
 };
@@ -62,10 +63,10 @@ pub(super) struct Head {
 pub(super) struct Known {
     devices: HashMap<DeviceId, KnownDevice>,
     groups: HashMap<GroupId, KnownGroup>,
-    heads: HashMap<i64, Head>,
+    heads: NumberMap<i64, Head>,
     dirty: Vec<i64>,
     /// (group, device) of leaves that may send: the window is open, nobody asked for a removal, the account is enabled.
-    senders: HashSet<(i64, i64)>,
+    senders: NumberSet<(i64, i64)>,
 }
 
 impl Known {

@@ -28,6 +28,7 @@ mod manifests;
 mod messages;
 mod migrate;
 mod notices;
+mod numbers;
 mod operator;
 mod options;
 mod overview;

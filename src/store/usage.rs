@@ -3,16 +3,14 @@
 //! A group's number is a column of its log, which every message changes anyway. An account's is kept in memory and
 //! written about once a second, so that a message costs no row more.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     Answer, Store,
     engine::Txn,
+    numbers::{NumberMap, NumberSet},
     types::Quota,
     values::{Sql, U, uint},
 };
@@ -27,11 +25,11 @@ const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// The accounts' numbers.
 #[derive(Default)]
 pub(super) struct Usage {
-    accounts: HashMap<i64, u64>,
+    accounts: NumberMap<i64, u64>,
     /// Of devices: whose they are. That never changes.
-    owners: HashMap<i64, i64>,
+    owners: NumberMap<i64, i64>,
     /// Not written since they changed.
-    dirty: HashSet<i64>,
+    dirty: NumberSet<i64>,
     /// What stood there before, in the order of this transaction's changes.
     before: Vec<(i64, u64)>,
     written: Option<Instant>,
