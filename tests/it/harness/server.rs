@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
 };
@@ -11,6 +12,7 @@ use serde_json::Value;
 use sovereign_client::join_link::{Endpoint, JoinLink};
 use tempfile::TempDir;
 use tokio::{
+    net::TcpSocket,
     process::{Child, Command},
     sync::OnceCell,
 };
@@ -23,6 +25,8 @@ pub struct TestServer {
     child: Option<Child>,
     /// `127.0.0.1:PORT`; kept over restarts.
     pub address: String,
+    /// Nobody else is given the port while the server is away.
+    _port: TcpSocket,
     arguments: Vec<String>,
     environment: Vec<(&'static str, PathBuf)>,
     /// What carries raw connections; people reach the server as it says, too.
@@ -78,10 +82,12 @@ impl TestServer {
 
     fn new(directory: TempDir, arguments: &[&str]) -> Self {
         watchdog::watch();
+        let port = reserved_port();
         Self {
             directory,
             child: None,
-            address: "127.0.0.1:0".to_owned(),
+            address: port.local_addr().expect("it is bound").to_string(),
+            _port: port,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             environment: Vec::new(),
             carrier: Carrier::chosen(),
@@ -128,8 +134,7 @@ impl TestServer {
         self.child = Some(child);
         let ready = eventually("ready.json", || async { self.ready() }).await;
         let url = ready["url"].as_str().expect("ready.json has a url").to_owned();
-        let port = url.rsplit(':').next().expect("the url has a port");
-        self.address = format!("127.0.0.1:{port}");
+        assert_eq!(url.rsplit(':').next(), self.address.rsplit(':').next(), "it listens where it was told to");
     }
 
     /// The ready file of the running process, if it is there.
@@ -241,6 +246,15 @@ impl Drop for TestServer {
             println!("the server's last words:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
         }
     }
+}
+
+/// A port that is bound and not listened on: who asks for any port, or connects from any, gets another one, and whoever asks
+/// for this one may listen on it. Both sides have to allow it, which listeners do.
+fn reserved_port() -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(true).expect("it can be shared");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    socket
 }
 
 /// A program that nothing of this process's surroundings configures.
