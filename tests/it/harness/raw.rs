@@ -155,8 +155,10 @@ impl Raw {
 
     /// Connects and signs up a new account.
     pub async fn sign_up(server: &TestServer, username: &str) -> (Self, Keys) {
+        // Before the connection, which may not be silent for long.
+        let invite_code = server.invite_code().await;
         let (mut raw, keys) = (Self::connect(server).await, Keys::new());
-        let request = raw.sign_up_request(&keys, username, &server.invite_code().await);
+        let request = raw.sign_up_request(&keys, username, &invite_code);
         raw.call(request).await.unwrap_or_else(|failure| panic!("sign-up refused: {}", failure.message));
         (raw, keys)
     }
@@ -340,6 +342,12 @@ impl Raw {
                 return entries.entries;
             }
         }
+    }
+
+    /// Leaves entries to whoever waits for some of this log next.
+    pub fn leave(&mut self, group_id: &[u8], entries: Vec<v1::Entry>) {
+        let group_id = Bytes::copy_from_slice(group_id);
+        self.pushes.push_front(push::Body::Entries(v1::Entries { group_id, entries }));
     }
 
     /// Waits for `Live`; the entries that came before it, by log.

@@ -76,11 +76,14 @@ impl Person {
         self.submit(group, &bundle).await
     }
 
-    /// Waits for a Welcome, joins and acknowledges it.
+    /// Waits for a Welcome, joins and acknowledges it: the window is open then.
     pub async fn join(&mut self) -> MlsGroup {
         let (seq, welcome) = self.welcome().await;
         let group = self.member.join(&welcome.welcome);
         self.raw.acknowledge(&[], seq).await;
+        // Nothing more is read of a connection before its acknowledgement of a Welcome is durable.
+        let ping = self.raw.call(v1::PingRequest { client_time_ms: 0 }).await;
+        ping.unwrap_or_else(|failure| panic!("no pong: {}", failure.message));
         group
     }
 
@@ -102,18 +105,22 @@ impl Person {
         self.raw.call(request).await.unwrap_or_else(|failure| panic!("the message is refused: {}", failure.message))
     }
 
-    /// Applies what comes in this group until a text does.
+    /// Applies and acknowledges what comes in this group up to the next text. What came together with it waits for the next
+    /// call.
     pub async fn next_text(&mut self, group: &mut MlsGroup) -> String {
         let id = group.group_id().to_vec();
         loop {
-            let entries = self.raw.entries(&id).await;
-            let last = entries.last().map_or(0, |entry| entry.seq);
-            let texts: Vec<String> = entries.iter().filter_map(|entry| self.member.apply(group, entry)).collect();
-            self.raw.acknowledge(&id, last).await;
-            if let [text] = texts.as_slice() {
-                return text.clone();
+            let mut entries = self.raw.entries(&id).await;
+            let texts = entries.iter().map(|entry| self.member.apply(group, entry));
+            let found = texts.enumerate().find_map(|(at, text)| Some((at, text?)));
+            let rest = entries.split_off(found.as_ref().map_or(entries.len(), |(at, _)| at + 1));
+            self.raw.acknowledge(&id, entries.last().map_or(0, |entry| entry.seq)).await;
+            if !rest.is_empty() {
+                self.raw.leave(&id, rest);
             }
-            assert!(texts.is_empty(), "more than one text came at once: {texts:?}");
+            if let Some((_, text)) = found {
+                return text;
+            }
         }
     }
 }

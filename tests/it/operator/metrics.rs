@@ -70,6 +70,7 @@ async fn a_running_server_is_scraped() {
     ada.person.send(&mut ada.group, "one").await;
     ada.person.send(&mut ada.group, "two").await;
     assert_eq!(bob.person.next_text(&mut bob.group).await, "one");
+    assert_eq!(bob.person.next_text(&mut bob.group).await, "two");
     let unknown = sovereign_proto::v1::GetGroupInfoRequest { group_id: vec![7; 32].into() };
     assert_eq!(ada.person.raw.refused(unknown).await, FailureCode::NotFound);
     let mut raw = Raw::connect(&server).await;
