@@ -4,6 +4,7 @@ use std::{collections::HashSet, fs, os::unix::fs::PermissionsExt as _};
 
 use futures_util::future::join_all;
 use prost::Message as _;
+use sovereign::clock::monotonic;
 use sovereign_proto::{
     signed::{PURPOSE_CHANGE_PASSWORD, PURPOSE_ISSUE_TOKEN},
     v1::{
@@ -193,13 +194,15 @@ async fn guesses_that_come_at_once_are_no_more_than_guesses_that_come_one_by_one
         let request = enrol(&guest, &keys.further_device(), "carol", &format!("guess number {number}"));
         guests.push((guest, request));
     }
+    let began = monotonic();
     let try_one = |(mut guest, request): (Raw, _)| async move { guest.refused(request).await };
     let answers = join_all(guests.into_iter().map(try_one)).await;
     let checked = answers.iter().filter(|code| **code == FailureCode::Unauthenticated).count();
     assert!(answers.iter().all(|code| matches!(code, FailureCode::Unauthenticated | FailureCode::RateLimited)), "{answers:?}");
     println!("{checked} of 80 guesses were checked");
-    // Ten are free, and up to three more may be under way when the tenth has turned out wrong.
-    assert!(checked <= 13, "{checked} guesses were checked");
+    // Ten are free, and up to three more may be under way when the tenth has turned out wrong. After a second the next are.
+    let most = 13 + 4 * usize::try_from(began.elapsed().as_secs()).expect("a test is short");
+    assert!(checked <= most, "{checked} guesses were checked in {:?}", began.elapsed());
     Raw::sign_in(&server, &keys).await;
 }
 

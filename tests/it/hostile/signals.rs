@@ -92,12 +92,12 @@ async fn a_flood_beyond_the_allowance_is_dropped_and_far_beyond_it_closed() {
     let server = TestServer::over(Carrier::WebSocket, &[]).await;
     let (mut ada, mut bob, id) = talking(&server).await;
     let flood = frames(&signal_frame(&id, &[7; 40]));
-    let some = flood.chunks(flood.len() / frames_in(&flood)).take(400).collect::<Vec<_>>().concat();
+    let some = flood.chunks(flood.len() / frames_in(&flood)).take(1500).collect::<Vec<_>>().concat();
     ada.person.raw.stream().write_all(&some).await.expect("the connection stands");
     ada.person.raw.signals().await;
     let heard = bob.person.raw.signals().await;
-    // Twice the allowance at once, and what it grows by meanwhile.
-    assert!((64..380).contains(&heard.len()), "{} of 400 came through", heard.len());
+    // Twice the allowance at once, and what it grows by meanwhile: on the slowest machine not all of them.
+    assert!((64..1400).contains(&heard.len()), "{} of 1500 came through", heard.len());
     for _ in 0..8 {
         let _closed = ada.person.raw.stream().write_all(&flood).await;
     }

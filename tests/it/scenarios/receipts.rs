@@ -1,11 +1,15 @@
 //! Receipts: told together, kept over restarts, not told to who is off or has gone.
 
+use std::time::Duration;
+
+use sovereign::clock::monotonic;
 use sovereign_proto::v1::{LeaveGroupRequest, push};
 
 use crate::harness::{
     Carrier, Member, Raw, TestServer,
     attendance::{acquainted, privacy, read_request},
     scene::Person,
+    within,
 };
 
 over_both!(many_messages_are_few_receipts_and_a_restart_keeps_them);
@@ -15,7 +19,7 @@ async fn many_messages_are_few_receipts_and_a_restart_keeps_them(carrier: Carrie
     let mut server = TestServer::over(carrier, &[]).await;
     let (mut ada, mut bob) = acquainted(&server).await;
     let id = ada.group.group_id().to_vec();
-    let mut last = 0;
+    let (mut last, began) = (0, monotonic());
     for number in 0..MESSAGES {
         last = ada.person.send(&mut ada.group, &number.to_string()).await.seq;
         assert_eq!(bob.person.next_text(&mut bob.group).await, number.to_string());
@@ -29,7 +33,8 @@ async fn many_messages_are_few_receipts_and_a_restart_keeps_them(carrier: Carrie
             break;
         }
     }
-    assert!(pushes < MESSAGES / 4, "{pushes} pushes for {MESSAGES} messages");
+    // One a second at most, however slow the machine is.
+    assert!(pushes <= began.elapsed().as_secs() + 2, "{pushes} pushes for {MESSAGES} messages in {:?}", began.elapsed());
     bob.person.raw.call(read_request(&id, last)).await.expect("noted");
     let before = ada.person.raw.receipts(&id).await;
     assert!(before.contains(&(bob.person.keys.account.to_vec(), last, last)));
@@ -64,7 +69,19 @@ async fn who_is_off_neither_shows_nor_sees() {
             break;
         }
     }
-    assert_eq!(eve.raw.receipts(&id).await, [(eve.keys.account.to_vec(), seq, seq)], "only her own");
+    // Her acknowledgement may wait a moment to be written.
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    within("Eve's own progress", async {
+        loop {
+            let told = eve.raw.receipts(&id).await;
+            assert!(told.len() == 1 && told[0].0 == eve.keys.account, "only her own: {told:?}");
+            if told[0] == (eve.keys.account.to_vec(), seq, seq) {
+                return;
+            }
+            ticks.tick().await;
+        }
+    })
+    .await;
     assert_eq!(ada.person.raw.receipts(&id).await.len(), 2);
     eve.raw.call(privacy(None, Some(false))).await.expect("on");
     assert_eq!(eve.raw.receipts(&id).await.len(), 3);

@@ -3,6 +3,7 @@
 use std::pin::pin;
 
 use futures_util::{FutureExt as _, future::select_all};
+use sovereign::clock::monotonic;
 use sovereign_proto::v1::PingRequest;
 
 use super::{Socket, request};
@@ -54,7 +55,7 @@ async fn thousands_of_sessions_of_one_address_get_the_places_of_one() {
     let (mut ada, mut bob) = pair(&server).await;
     let peak = Peak::of(&server);
     let mut socket = Socket::connect(&server).await;
-    let (mut opened, mut refused) = (Vec::new(), 0);
+    let (mut opened, mut refused, began) = (Vec::new(), 0, monotonic());
     for _ in 0..ASKED {
         let answer = socket.post("", b"").await;
         match answer.status {
@@ -65,7 +66,9 @@ async fn thousands_of_sessions_of_one_address_get_the_places_of_one() {
     }
     println!("{} sessions were opened, {refused} refused; they hold {} bytes", opened.len(), peak.growth());
     // Guests who say nothing lose their places after ten seconds, to others of the same kind.
-    assert!(refused >= ASKED - 3 * PLACES, "{refused} were refused");
+    let turns = 2 + usize::try_from(began.elapsed().as_secs() / 10).expect("a test is short");
+    assert!(opened.len() <= turns * PLACES, "{} were opened in {:?}", opened.len(), began.elapsed());
+    assert!(refused > 0, "all of {ASKED} were opened");
     assert!(peak.growth() < TOLERATED + PLACES * (48 << 10), "the sessions of one address hold {} bytes", peak.growth());
     // Others are served: those of another address, and those who were there.
     Socket::from_elsewhere(&server).await.open().await;
