@@ -51,7 +51,7 @@ async fn listening_with(deadlines: Deadlines) -> Listening {
         frame_bytes_before_authentication: 1024,
         deadlines,
         origins: Origins::default(),
-        drain: Duration::from_secs(5),
+        drain: Duration::from_mins(1),
     };
     let serving = tokio::spawn(serve(listener, tls, options, Echo, shutdown));
     Listening { address, client: Client::new(&authority), stop, serving, _certificates: certificates }

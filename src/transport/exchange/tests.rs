@@ -39,7 +39,7 @@ async fn frames_travel_both_ways_and_every_request_may_be_made_again() {
     assert_eq!(opened.status, 200, "{}", opened.head);
     let session = format!("sovereign-session: {}\r\n", opened.header("sovereign-session").expect("a session"));
 
-    let asked = format!("{session}sovereign-wait: 5000\r\n");
+    let asked = format!("{session}sovereign-wait: 25000\r\n");
     for _ in 0..2 {
         let echoed = post(&listening, &asked, b"\0\0\0\x02hi").await;
         assert_eq!((echoed.status, &echoed.body[..]), (200, &b"\0\0\0\x02hi"[..]));
@@ -80,7 +80,7 @@ async fn a_client_may_end_its_session() {
     let listening = listening().await;
     let opened = post(&listening, "", b"").await;
     let session = format!("sovereign-session: {}\r\n", opened.header("sovereign-session").expect("a session"));
-    let goodbye = post(&listening, &format!("{session}sovereign-closed: 1000\r\nsovereign-wait: 5000\r\n"), b"").await;
+    let goodbye = post(&listening, &format!("{session}sovereign-closed: 1000\r\nsovereign-wait: 25000\r\n"), b"").await;
     assert_eq!(goodbye.status, 200);
     // The session ends in a task of its own; until then it answers.
     while post(&listening, &session, b"").await.status == 200 {}

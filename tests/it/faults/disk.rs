@@ -65,6 +65,9 @@ async fn a_checkpoint_whose_sync_fails_ends_the_server_and_loses_nothing() {
 
         let before = disk.recorded();
         disk.fails("sync sovereign.db 0 1");
+        // There is something to write, also if there was a quiet moment before. It may be refused, or lost with the server.
+        let ids = sent.send(&mut ada, 1).await;
+        sent.answers(&mut ada.person.raw, &ids).await;
         // In a quiet moment the write-ahead log is emptied into the file, and so it is at the end.
         let code = if stopping { server.terminate().await } else { server.ended().await };
         assert_eq!(code, Some(74), "stopping: {stopping}");

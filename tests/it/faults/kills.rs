@@ -16,10 +16,10 @@ async fn a_kill_in_a_checkpoint_loses_nothing() {
     let mut sent = Sent::default();
     let mut kills = 0;
     for step in (0..).map(|number| number * number) {
+        // At its end the server empties the write-ahead log into the database, or before, in a quiet moment.
+        disk.fails(&format!("kill sovereign.db {step}"));
         let ids = sent.send(&mut ada, 20).await;
         assert!(sent.answers(&mut ada.person.raw, &ids).await.is_empty());
-        // At its end the server empties the write-ahead log into the database.
-        disk.fails(&format!("kill sovereign.db {step}"));
         let code = server.terminate().await;
         disk.fails("");
         server.restart().await;

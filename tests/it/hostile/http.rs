@@ -256,7 +256,8 @@ async fn a_token_that_is_not_good_opens_nothing_and_says_nothing_about_why() {
 #[tokio::test]
 async fn one_address_gets_its_share_whatever_it_says_of_itself_and_others_get_theirs() {
     // An exchange session takes two places, its own and that of the connection that carries it: its unit tests count them.
-    let server = TestServer::over(Carrier::WebSocket, &["--connections-per-address-max", "4"]).await;
+    let arguments = ["--connections-per-address-max", "4", "--authentication-deadline-seconds", "120"];
+    let server = TestServer::over(Carrier::WebSocket, &arguments).await;
     let (mut ada, _) = Raw::sign_up(&server, "ada").await;
     let mut held = Vec::new();
     for _ in 0..3 {

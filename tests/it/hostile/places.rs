@@ -57,9 +57,11 @@ async fn whoever_takes_every_place_for_large_frames_keeps_nobody_from_talking() 
     let id = ada.group.group_id().to_vec();
     let mut holding = Vec::new();
     for number in 0..LARGE_FRAMES {
-        let mut raw = newcomer(&server, &format!("mallory{number}")).await;
-        take_place(&mut raw).await;
-        holding.push(raw);
+        holding.push(newcomer(&server, &format!("mallory{number}")).await);
+    }
+    // A place is held for a minute: they are taken when everybody has come.
+    for raw in &mut holding {
+        take_place(raw).await;
     }
 
     // Bob's upload waits for a place; his group goes on all the same, and so does whoever comes now.

@@ -114,7 +114,7 @@ async fn deleting_asks_first_and_is_for_good() {
     server.operate(&["user", "delete", "ada", "--yes"]).await;
     let (lines, code) = listener.rest().await;
     assert_eq!(code, Some(77), "the person is told: {lines:?}");
-    let out = home.try_sov(&["devices", "--timeout", "10"]).await;
+    let out = home.try_sov(&["devices", "--timeout", "60"]).await;
     assert_eq!(out.code, Some(77), "{out:?}");
     let again = Home::new();
     let taken = again.try_sov(&["join", &server.invite().await, "--username", "ada"]).await;

@@ -27,7 +27,7 @@ async fn a_device_that_the_operator_revokes_is_out_and_its_owner_strikes_it() {
     server.operate(&["device", "revoke", &id[..10]]).await;
     let (lines, code) = laptops.rest().await;
     assert_eq!(code, Some(77), "the laptop is told that it is out: {lines:?}");
-    let out = laptop.try_sov(&["send", "--group", &group, "let me in", "--timeout", "10"]).await;
+    let out = laptop.try_sov(&["send", "--group", &group, "let me in", "--timeout", "60"]).await;
     assert_eq!(out.code, Some(77), "{out:?}");
 
     // The leaf goes when the account itself strikes the device.

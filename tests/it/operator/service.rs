@@ -4,22 +4,35 @@ use std::{fs, os::unix::process::ExitStatusExt as _, path::Path, process::Comman
 
 use rustix::process::Signal;
 use sovereign_proto::v1::RegistrationMode;
-use tokio::net::UnixDatagram;
+use tokio::{net::UnixDatagram, sync::mpsc};
 
 use crate::harness::{Raw, TestServer, within};
 
 /// The manager's end: the states that it is told.
-struct Manager(UnixDatagram);
+struct Manager(mpsc::UnboundedReceiver<String>);
 
 impl Manager {
-    async fn next(&self) -> String {
-        let mut state = [0; 256];
-        let length = within("a word of the server", self.0.recv(&mut state)).await.expect("a datagram");
-        String::from_utf8(state[..length].to_vec()).expect("states are text")
+    /// Takes every word as it comes: the system keeps few, and a server waits for nobody to listen.
+    fn listening(socket: UnixDatagram) -> Self {
+        let (tell, told) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut state = [0; 256];
+            while let Ok(length) = socket.recv(&mut state).await {
+                let state = String::from_utf8(state[..length].to_vec()).expect("states are text");
+                if tell.send(state).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(told)
+    }
+
+    async fn next(&mut self) -> String {
+        within("a word of the server", self.0.recv()).await.expect("a datagram")
     }
 
     /// The next one that is no sign of life.
-    async fn next_change(&self) -> String {
+    async fn next_change(&mut self) -> String {
         loop {
             let state = self.next().await;
             if state != "WATCHDOG=1" {
@@ -29,11 +42,11 @@ impl Manager {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_manager_hears_of_every_turn() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let path = scratch.path().join("notify");
-    let manager = Manager(UnixDatagram::bind(&path).expect("it can be bound"));
+    let mut manager = Manager::listening(UnixDatagram::bind(&path).expect("it can be bound"));
     let environment = vec![("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "200000".into())];
     let mut server = TestServer::start_as(&[], environment).await;
     assert_eq!(manager.next_change().await, "READY=1");

@@ -54,6 +54,6 @@ async fn a_second_device_comes_into_the_groups_and_is_cut_off() {
     eventually("the laptop's leaf to go", || async { (devices_of(&bob, "ada").await == 1).then_some(()) }).await;
     phone.sov(&["send", "--group", &group, "only the phone"]).await;
     assert_eq!(bobs.message().await, ("ada".to_owned(), "only the phone".to_owned()));
-    let out = laptop.try_sov(&["send", "--group", &group, "let me in", "--timeout", "10"]).await;
+    let out = laptop.try_sov(&["send", "--group", &group, "let me in", "--timeout", "60"]).await;
     assert_eq!(out.code, Some(77), "{out:?}");
 }
