@@ -197,24 +197,26 @@ impl<L: Link> Session<L> {
                 return Poll::Pending;
             }
         }
-        // A peer that never pauses: others come first now.
+        // A peer that never pauses keeps nothing from its deadline, and others come first now.
+        self.is_due(cx, timer.as_mut());
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Whether the timer has run out, and something was done about it. The timer is moved when it runs out and not with
-    /// every frame that moves the deadline.
+    /// Whether a deadline has passed, and something was done about it. It is looked for on the clock: a timer says nothing to
+    /// who has used up its turn. The timer wakes the session; it is moved when it runs out and not with every frame that moves
+    /// the deadline.
     fn is_due(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut tokio::time::Sleep>) -> bool {
         let deadline = self.deadline();
+        if monotonic() >= deadline {
+            self.timed_out();
+            self.progress();
+            return true;
+        }
         if deadline < timer.deadline() {
             timer.as_mut().reset(deadline);
         }
         while timer.as_mut().poll(cx).is_ready() {
-            if monotonic() >= deadline {
-                self.timed_out();
-                self.progress();
-                return true;
-            }
             timer.as_mut().reset(deadline);
         }
         false

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message as _;
 use sovereign_proto::v1::{self, Envelope, envelope, push};
-use tokio::time::Sleep;
+use tokio::{runtime, time::Sleep};
 
 use super::{
     Credential, Peer, Session, close_code,
@@ -179,6 +179,56 @@ async fn a_socket_that_takes_no_pong_is_closed_as_a_slow_reader() {
     let ended = tokio::time::timeout(std::time::Duration::from_mins(10), run(link, Arc::new(server), peer)).await;
     assert!(ended.is_ok(), "it is never closed");
     assert_eq!(*closed.lock().expect("not poisoned"), Some(CloseCode::SlowReader as u16));
+}
+
+/// A socket that always has another frame, whatever is said to it.
+#[derive(Clone)]
+struct Flooding {
+    frame: Bytes,
+    closed: Arc<Mutex<Option<u16>>>,
+}
+
+impl Link for Flooding {
+    fn poll(&mut self, _: &mut Context<'_>, read: bool) -> Poll<Event> {
+        Poll::Ready(if read { Event::In(Incoming::Frame(self.frame.clone())) } else { Event::Flushed })
+    }
+
+    fn feed(&mut self, _: Bytes) {}
+
+    fn feed_ping(&mut self) {}
+
+    fn start_close(&mut self, code: u16, _: &str) {
+        *self.closed.lock().expect("not poisoned") = Some(code);
+    }
+
+    fn pending(&self) -> usize {
+        0
+    }
+
+    fn set_frame_limit(&mut self, _: usize) {}
+}
+
+#[test]
+fn whoever_never_pauses_is_held_to_deadlines_like_anybody() {
+    let ping = v1::request::Body::Ping(v1::PingRequest { client_time_ms: 0 });
+    let body = Some(envelope::Body::Request(v1::Request { body: Some(ping) }));
+    let frame = Bytes::from(Envelope { request_id: 1, body }.encode_to_vec());
+    let link = Flooding { frame, closed: Arc::default() };
+    // Looks at its timers after every turn, also while everybody is busy.
+    let runtime = runtime::Builder::new_current_thread().enable_time().start_paused(true).event_interval(1).build();
+    runtime.expect("a runtime").block_on(async {
+        let (mut server, _directory) = server();
+        server.settings.authentication_deadline = Duration::from_secs(10);
+        let peer = Peer { address: IpAddr::V4(Ipv4Addr::LOCALHOST), credential: Credential::None, operator: false };
+        let session = tokio::spawn(run(link.clone(), Arc::new(server), peer));
+        let mut seconds = 0;
+        while !session.is_finished() {
+            assert!(seconds < 60, "it goes on for ever, closed or not: {:?}", link.closed);
+            tokio::time::advance(Duration::from_secs(1)).await;
+            seconds += 1;
+        }
+    });
+    assert_eq!(*link.closed.lock().expect("not poisoned"), Some(CloseCode::AuthenticationDeadline as u16));
 }
 
 #[test]
