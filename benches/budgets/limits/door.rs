@@ -2,24 +2,21 @@
 //! and its authority) and an upgrade to a WebSocket. A process of its own, so that its CPU is measured alone. It knows
 //! nobody.
 
-use std::{net::SocketAddr, process::Stdio, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ClientConfig, HandshakeKind, RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
+    pki_types::{PrivateKeyDer, ServerName},
     version::TLS13,
 };
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    net::{TcpListener, TcpStream},
-    process::{Child, Command},
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 use tokio_websockets::{ClientBuilder, ServerBuilder, WebSocketStream};
 
+use super::itself::Itself;
 use crate::{
     measure::{Taken, best, watch},
     scale::Scale,
@@ -62,7 +59,7 @@ pub async fn serve() {
 
 /// A running door.
 pub struct Door {
-    child: Child,
+    itself: Itself,
     address: SocketAddr,
     roots: Arc<RootCertStore>,
 }
@@ -72,30 +69,13 @@ type Inside = WebSocketStream<TlsStream<TcpStream>>;
 impl Door {
     /// Starts this very program as a door.
     pub async fn start() -> Self {
-        let program = std::env::current_exe().expect("this program has a path");
-        let mut child = Command::new(program)
-            .args(["--be", "door"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("this program starts again");
-        let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
-        let mut line = async || lines.next_line().await.expect("the door speaks").expect("the door lives");
-        let port: u16 = line().await.parse().expect("the first line is a port");
-        let mut pem = String::new();
-        while !pem.contains("END CERTIFICATE") {
-            pem += &line().await;
-            pem.push('\n');
-        }
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")).expect("a good certificate");
-        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), roots: Arc::new(roots) }
+        let itself = Itself::start("door").await;
+        Self { address: SocketAddr::from(([127, 0, 0, 1], itself.port)), roots: Arc::new(itself.roots.clone()), itself }
     }
 
     /// So many come in, `at_once` at the same time: by full handshakes, and again resuming their sessions.
     pub async fn measure(&self, scale: &Scale, at_once: usize) -> (Taken, Taken) {
-        let pid = self.child.id().expect("the door lives");
+        let pid = self.itself.pid();
         let (mut full, mut resumed) = (Vec::new(), Vec::new());
         // The first round is not counted: memory is touched in it for the first time.
         for round in 0..=scale.rounds {

@@ -2,6 +2,7 @@
 
 pub mod disk;
 pub mod door;
+mod itself;
 pub mod mls;
 pub mod relay;
 pub mod relay_load;

@@ -1,21 +1,20 @@
 //! Drives the raw relay the way peers drive the server: messages out, accepted, delivered, acknowledged.
 
-use std::{process::Stdio, sync::Arc};
+use std::sync::Arc;
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
+use rustls::{ClientConfig, pki_types::ServerName};
 use sovereign::entropy;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    process::{Child, Command},
     task::JoinSet,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::relay::{ACCEPTED, ACKNOWLEDGEMENT, ENTER, MESSAGE, SIGNAL, frame};
+use super::{
+    itself::Itself,
+    relay::{ACCEPTED, ACKNOWLEDGEMENT, ENTER, MESSAGE, SIGNAL, frame},
+};
 use crate::{
     client::Work,
     measure::{Taken, watch},
@@ -24,8 +23,7 @@ use crate::{
 
 /// A running relay.
 pub struct Relay {
-    child: Child,
-    port: u16,
+    itself: Itself,
     connector: TlsConnector,
 }
 
@@ -37,31 +35,14 @@ struct Seat {
 impl Relay {
     /// Starts this very program as a relay.
     pub async fn start() -> Self {
-        let program = std::env::current_exe().expect("this program has a path");
-        let mut child = Command::new(program)
-            .args(["--be", "relay"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("this program starts again");
-        let mut lines = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
-        let mut line = async || lines.next_line().await.expect("the relay speaks").expect("the relay lives");
-        let port = line().await.parse().expect("the first line is a port");
-        let mut pem = String::new();
-        while !pem.contains("END CERTIFICATE") {
-            pem += &line().await;
-            pem.push('\n');
-        }
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")).expect("a good certificate");
+        let itself = Itself::start("relay").await;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider speaks TLS 1.3")
-            .with_root_certificates(roots)
+            .with_root_certificates(itself.roots.clone())
             .with_no_client_auth();
-        Self { child, port, connector: TlsConnector::from(Arc::new(config)) }
+        Self { itself, connector: TlsConnector::from(Arc::new(config)) }
     }
 
     /// Rooms of so many each, in each of which one sends and the others acknowledge; what each round took.
@@ -75,7 +56,7 @@ impl Relay {
         }
         let mut rounds = Vec::new();
         for _ in 0..scale.rounds {
-            let pid = self.child.id().expect("the relay lives");
+            let pid = self.itself.pid();
             let (taken, back) = watch(pid, work(seats, send, outstanding)).await;
             seats = back;
             rounds.push(taken);
@@ -101,7 +82,7 @@ impl Relay {
                     (serves, seat)
                 });
             }
-            let pid = self.child.id().expect("the relay lives");
+            let pid = self.itself.pid();
             let (taken, back) = watch(pid, playing.join_all()).await;
             seats = back;
             rounds.push(taken);
@@ -110,7 +91,7 @@ impl Relay {
     }
 
     async fn enter(&self, room: [u8; 8]) -> Seat {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("the relay listens");
+        let stream = TcpStream::connect(("127.0.0.1", self.itself.port)).await.expect("the relay listens");
         stream.set_nodelay(true).expect("the socket takes options");
         let name = ServerName::try_from("localhost").expect("a name");
         let mut stream = self.connector.connect(name, stream).await.expect("the TLS handshake succeeds");
