@@ -12,6 +12,7 @@ mod core;
 mod devices;
 mod direct;
 mod ephemeral;
+mod intents;
 mod joins;
 mod outbox;
 mod people;

@@ -6,8 +6,10 @@ use sovereign_proto::v1::{self, submit_commit_response::Outcome};
 
 use super::{
     Engine,
-    commits::{Package, Plan},
-    entropy, pause,
+    commits::Package,
+    entropy,
+    intents::Plan,
+    pause,
     records::{GroupRecord, IntentKind, IntentRecord, Stage},
 };
 use crate::{error::Error, mls::DeviceRef, vault::Space};
